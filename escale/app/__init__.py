@@ -1,0 +1,1 @@
+"""Putting the parts together: sections, the loop, the service around it."""

@@ -1,0 +1,1 @@
+"""The commands: the only readers of argv and environment."""

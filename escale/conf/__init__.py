@@ -1,0 +1,1 @@
+"""The configuration file: one key table, two spellings."""

@@ -1,0 +1,168 @@
+"""Every error escale raises on purpose, in one tree that says whose fault it is.
+
+    EscaleError
+      UserError           the person or the machine here can mend it
+        ConfigError         the configuration file
+        LocalError          the folder, the disk, the permissions
+        NoLocalSpace        the local disk is full
+        SecretError         a password, key or host key was refused, or is missing
+        RelayInUse          the relay speaks another format, or another key
+      StoreError          the storage at the other end
+        Missing             no blob of that name
+        NoSuchRelay         no such directory or bucket
+        Unreachable         no answer, or one that promises better luck later
+        Refused             an answer that will not change by asking again
+        NoRelaySpace        the relay is full
+      PeerError           what lies on the relay is not what a client writes
+        Corrupt             damaged, truncated, or from a hostile hand
+        Forged              does not open under our key, or was moved from its place
+
+The first line of each class's docstring is the sentence the user reads; its braces are filled from the
+keyword arguments.  `code` finds the longer explanation, `exit_code` is what the command ends with, and `advice`
+is what to type next.  Facts are attributes; nothing is formatted where the error is raised.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import Any, ClassVar
+
+
+class EscaleError(Exception):
+    """{what}"""
+
+    code: ClassVar[str] = "X900"
+    exit_code: ClassVar[int] = 1
+    advice: ClassVar[str] = ""
+
+    def __init__(self, **facts: Any) -> None:
+        super().__init__(facts)
+        self.facts = facts
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["facts"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __str__(self) -> str:
+        return _fill((type(self).__doc__ or "").partition("\n")[0], self.facts)
+
+    @property
+    def next_step(self) -> str:
+        """What the user can do, or an empty string."""
+        return _fill(self.advice, self.facts)
+
+
+class UserError(EscaleError):
+    """{what}"""
+
+    code = "L100"
+
+
+class ConfigError(UserError):
+    """{what}"""
+
+    code = "C000"
+    exit_code = 78
+
+
+class LocalError(UserError):
+    """{path}: {reason}"""
+
+    code = "L101"
+    exit_code = 77
+
+
+class NoLocalSpace(UserError):
+    """the disk of {path} is full: {reason}"""
+
+    code = "L140"
+    exit_code = 14
+    advice = "Free some space; nothing was marked as received, escale goes on by itself."
+
+
+class SecretError(UserError):
+    """{what}"""
+
+    code = "K202"
+    exit_code = 12
+
+
+class RelayInUse(UserError):
+    """{what}"""
+
+    code = "R340"
+    exit_code = 1
+
+
+class StoreError(EscaleError):
+    """{where}: {reason}"""
+
+    code = "R300"
+    exit_code = 13
+
+
+class Missing(StoreError):
+    """{where}: there is no {name}"""
+
+    code = "R311"
+
+
+class NoSuchRelay(StoreError):
+    """there is no relay at {where}: {reason}"""
+
+    code = "R310"
+    exit_code = 10
+
+
+class Unreachable(StoreError):
+    """cannot reach {where}: {reason}"""
+
+    code = "R301"
+    advice = "Changes here are kept and sent later."
+
+
+class Refused(StoreError):
+    """{where} refused: {reason}"""
+
+    code = "R302"
+    exit_code = 77
+
+
+class NoRelaySpace(StoreError):
+    """the relay {where} is full: {reason}"""
+
+    code = "R320"
+    exit_code = 14
+    advice = "New files wait in line; it empties when all clients have received what lies there."
+
+
+class PeerError(EscaleError):
+    """{where}: {reason}"""
+
+    code = "P420"
+
+
+class Corrupt(PeerError):
+    """{where} is damaged: {reason}"""
+
+    code = "P421"
+
+
+class Forged(PeerError):
+    """{where} does not open under our key, or was moved from its place: {reason}"""
+
+    code = "K211"
+    exit_code = 12
+
+
+class _Lenient(string.Formatter):
+    """Leaves a hole visible instead of failing while an error is being reported."""
+
+    def get_value(self, key: int | str, args: Any, kwargs: Any) -> Any:
+        return kwargs.get(key, f"({key})") if isinstance(key, str) else ""
+
+
+def _fill(text: str, facts: dict[str, Any]) -> str:
+    return _Lenient().format(text, **facts)

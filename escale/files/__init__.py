@@ -1,0 +1,1 @@
+"""What the user has: trees, rules, the folder itself and the ledger of what was agreed on."""

@@ -1,0 +1,103 @@
+"""What a folder holds, as values: entries by path, and what may be a path at all.
+
+A path is text with `/` between its components, relative to the folder.  Bytes that are not UTF-8 are carried as lone
+surrogates (PEP 383, `surrogateescape`), so every file name of a POSIX system has exactly one spelling here and comes
+back unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..errors import Corrupt
+
+PATH_BYTES_MAX = 4096
+"""Linux's PATH_MAX; longer paths cannot be installed anyway."""
+
+COMPONENT_BYTES_MAX = 255
+"""NAME_MAX of every common file system."""
+
+PRIVATE = ".escale"
+"""Our own directory inside a synchronised folder: staging, marker.  Never synchronised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One regular file: where, how large, when last modified, which permissions, what content.
+
+    `size` in bytes, `mtime_ns` nanoseconds since 1970 (may be negative), `mode` the nine permission bits, `digest` in
+    lower-case hex or None while nobody has read the content.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    mode: int = 0o644
+    digest: str | None = None
+
+    def same_content(self, other: Entry) -> bool:
+        """Both digests are known and equal."""
+        return self.digest is not None and self.digest == other.digest
+
+
+Tree = Mapping[str, Entry]
+"""Entries by path."""
+
+
+def path_bytes(path: str) -> bytes:
+    """The bytes the file system knows the path by."""
+    return path.encode("utf-8", "surrogateescape")
+
+
+def path_text(raw: bytes) -> str:
+    """The inverse of `path_bytes`."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def display(path: str) -> str:
+    """The path for a terminal: control characters and undecodable bytes are shown as escapes."""
+    return "".join(c if c.isprintable() else _escape(c) for c in path)
+
+
+def validate_path(path: str, where: str) -> str:
+    """The path itself if it stays inside a folder; Corrupt otherwise.  For everything that comes from a relay."""
+    problem = path_problem(path)
+    if problem:
+        raise Corrupt(where=where, reason=f"it names the path {display(path[:200])!r}, which {problem}")
+    return path
+
+
+def path_problem(path: str) -> str | None:
+    """Why the path cannot be a file of a synchronised folder, or None."""
+    raw = path_bytes_or_none(path)
+    if raw is None:
+        return "is not made of bytes"
+    if not raw or len(raw) > PATH_BYTES_MAX:
+        return "is empty or too long"
+    if b"\0" in raw:
+        return "contains a zero byte"
+    parts = raw.split(b"/")
+    if any(part in (b"", b".", b"..") for part in parts):
+        return "leaves the folder or is not in its simplest form"
+    if any(len(part) > COMPONENT_BYTES_MAX for part in parts):
+        return "has a name of more than 255 bytes"
+    if parts[0] == PRIVATE.encode():
+        return "lies in escale's own directory"
+    return None
+
+
+def path_bytes_or_none(path: str) -> bytes | None:
+    """`path_bytes`, or None for text that no file name decodes to."""
+    try:
+        raw = path_bytes(path)
+    except UnicodeEncodeError:
+        return None
+    return raw if path_text(raw) == path else None
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")

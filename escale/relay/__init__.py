@@ -1,0 +1,1 @@
+"""Synchronisation through a relay: pages, indices, updates, locks."""

@@ -1,0 +1,97 @@
+"""Index and Update as values: what a page holds, independent of how a format writes it down.
+
+A **record** says which version of a path is the current one.  A **persistent index** is the records of a page; an
+**update** is the records whose content lies on the relay at the moment, with the names of the pullers who have it.
+Both are merged, never overwritten blindly: of two records of one path the one with the higher version wins, ties go
+to the greater (client, digest), so that all clients settle on the same one whatever order they read in.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from ..files.tree import Entry
+
+
+class State(enum.Enum):
+    """What a record claims about its path."""
+
+    FILE = "file"
+    """The content was delivered, or lies in the current update."""
+
+    WANTED = "wanted"
+    """A puller misses this content and nobody has sent it again yet (the source calls it a removed entry)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One path in an index.
+
+    `entry.digest` is always known here.  `version` grows by one with every push of the path (0 in format 0.7, which has
+    no versions); `client` pushed it.
+    """
+
+    entry: Entry
+    version: int
+    client: str
+    state: State = State.FILE
+
+    @property
+    def path(self) -> str:
+        return self.entry.path
+
+    def precedence(self) -> tuple[int, bool, str, str]:
+        """Of two records of a path the greater precedence is current; equal versions differ only after a race.
+
+        A wish beats the delivery of the same version, else it could never be heard.
+        """
+        return (self.version, self.state is State.WANTED, self.client, self.entry.digest or "")
+
+
+Records = Mapping[str, Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a pusher has put on a page: `records` whose content is in the archive of the same stamp.
+
+    `consumed`: names of the pullers that have it durably.  `stamp` names the update on the relay.
+    """
+
+    page: str
+    stamp: str
+    client: str
+    records: Records
+    consumed: frozenset[str] = frozenset()
+
+    def consumed_by(self, client: str) -> Update:
+        """The same update after one more puller has registered."""
+        return replace(self, consumed=self.consumed | {client})
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The persistent index of a page.
+
+    `foreign` keeps what a format allows others to add and asks us to preserve (format 0.7: unknown keys by path).
+    """
+
+    page: str
+    records: Records = field(default_factory=dict)
+    foreign: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def merged(self, records: Iterable[Record]) -> Index:
+        """With these records, where they take precedence."""
+        result = dict(self.records)
+        for record in records:
+            known = result.get(record.path)
+            if known is None or record.precedence() > known.precedence():
+                result[record.path] = record
+        return replace(self, records=result)
+
+    def without(self, paths: Iterable[str]) -> Index:
+        """Without the records of these paths: how format 0.7 asks for files again."""
+        gone = set(paths)
+        return replace(self, records={path: record for path, record in self.records.items() if path not in gone})

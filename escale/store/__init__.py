@@ -1,0 +1,1 @@
+"""Where bytes rest: blob stores, all with the same verbs."""

@@ -1,0 +1,140 @@
+"""BlobStore: named byte strings that can be replaced.  Everything a relay needs from a storage.
+
+Names are flat: one directory, no slashes.  `put` replaces the whole blob and is atomic for readers on every backend:
+somebody who reads meanwhile sees the old bytes or the new ones, never a mixture and never a part.  Deleting what is not
+there is no error.  Nothing here retries (RetryingStore does) and nothing here decides.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Self
+
+from ..errors import Refused
+
+PIECE = 256 * 1024
+"""Bytes we ask a stream for at a time: large enough to amortise a call, small enough to forget about in memory."""
+
+NAME_LENGTH_MAX = 200
+"""Bytes in a blob name: below the 255 of file systems, with room for a temporary suffix."""
+
+TEMPORARY = ".part-"
+"""Names that begin so are uploads in progress; they are never listed."""
+
+_BAD = re.compile(r"[/\\\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class BlobInfo:
+    """What a listing says of one blob.
+
+    `size` in bytes.  `mtime`: Unix seconds by the clock of the relay, None where the backend does not tell.  `tag`
+    changes whenever the content does, as far as the backend can tell (an ETag, else size and mtime); compare it
+    only with tags of the same store.
+    """
+
+    name: str
+    size: int
+    mtime: float | None = None
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Guarantees:
+    """What a backend promises; `escale check` certifies it by racing instead of trusting it.
+
+    exclusive_create: of several simultaneous `create` of one name exactly one returns True.
+    reports_mtime: listings carry the time of the last change.
+    """
+
+    exclusive_create: bool = False
+    reports_mtime: bool = True
+
+
+class BlobStore(ABC):
+    """Named byte strings on some storage.
+
+    Raises, from every verb: Unreachable (try again), Refused (do not), NoSuchRelay (the directory or bucket is not
+    there), NoRelaySpace, SecretError (login, host key).  One store is used by one thread at a time.
+    """
+
+    url: str
+    """Where it is, for people; without secrets."""
+
+    guarantees: Guarantees = Guarantees()
+
+    @abstractmethod
+    def get(self, name: str) -> BinaryIO:
+        """A stream of the blob's bytes, to be closed by the caller.  Missing when there is no such blob.
+
+        Reading to the end yields the whole blob or raises: a transfer that was cut short is Unreachable, never a
+        premature end.
+        """
+
+    @abstractmethod
+    def put(self, name: str, source: BinaryIO) -> int:
+        """Store what `source` yields until its end under `name`, replacing what was there; returns the bytes sent.
+
+        `source` is read once, forwards; its length is not known before.  If `source` raises, the exception comes through
+        and `name` is unchanged; at worst a temporary blob is left, which `sweep` removes.
+        """
+
+    @abstractmethod
+    def create(self, name: str, data: bytes) -> bool:
+        """Store a small blob only if the name is free; False if it is taken.
+
+        Exclusive only if `guarantees.exclusive_create`; elsewhere a best effort (look, then put).
+        """
+
+    @abstractmethod
+    def delete(self, name: str) -> None:
+        """Remove the blob; no error if it is not there."""
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> Iterator[BlobInfo]:
+        """All blobs whose name begins with `prefix`, fresh from the storage, in the order of their names.
+
+        Temporary names are left out, and so are directories.
+        """
+
+    def info(self, name: str) -> BlobInfo | None:
+        """What a listing would say of this one name, or None."""
+        return next((blob for blob in self.list(name) if blob.name == name), None)
+
+    def sweep(self, older_than_s: float) -> int:
+        """Remove temporary blobs of interrupted uploads that are older than so many seconds; returns how many."""
+        return 0
+
+    def close(self) -> None:
+        """Let go of connections.  The next verb opens them again."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def read_bytes(self, name: str, size_max: int = 256 * 1024 * 1024) -> bytes:
+        """The whole blob in memory; Refused if it is larger than `size_max`."""
+        with self.get(name) as stream:
+            pieces = io.BytesIO()
+            while piece := stream.read(PIECE):
+                pieces.write(piece)
+                if pieces.tell() > size_max:
+                    raise Refused(where=f"{self.url}/{name}", reason=f"it is larger than {size_max} bytes")
+            return pieces.getvalue()
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Store bytes that are in memory."""
+        self.put(name, io.BytesIO(data))
+
+
+def validate_name(name: str) -> str:
+    """The name itself, if it may name a blob; ValueError otherwise.  Ours is the fault, never the relay's."""
+    if not name or name in (".", "..") or _BAD.search(name) or len(name.encode("utf-8")) > NAME_LENGTH_MAX:
+        raise ValueError(f"not a blob name: {name!r}")
+    return name

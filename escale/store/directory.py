@@ -1,0 +1,169 @@
+"""A local or mounted directory as a store: temporary file, fsync, rename, fsync of the directory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import LocalError, Missing, NoRelaySpace, NoSuchRelay, Refused, StoreError, Unreachable
+from .blob import PIECE, TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
+
+
+class DirectoryStore(BlobStore):
+    """Blobs as files of one directory, which must exist."""
+
+    guarantees = Guarantees(exclusive_create=True)
+
+    def __init__(self, directory: Path | str) -> None:
+        self.directory = Path(directory)
+        self.url = str(self.directory)
+
+    def get(self, name: str) -> BinaryIO:
+        with self._errors(name):
+            return open(self.directory / validate_name(name), "rb")
+
+    def put(self, name: str, source: BinaryIO) -> int:
+        target = self.directory / validate_name(name)
+        with self._errors(name):
+            temporary, sent = self._write_temporary(source)
+            try:
+                os.replace(temporary, target)
+            except OSError:
+                temporary.unlink(missing_ok=True)
+                raise
+            self._sync_directory()
+        return sent
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Exclusive by link(2), which also makes the content whole at once; by O_EXCL where there are no hard links."""
+        target = self.directory / validate_name(name)
+        with self._errors(name):
+            temporary = self._temporary()
+            temporary.write_bytes(data)
+            try:
+                os.link(temporary, target)
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+                    raise
+                return self._create_plain(target, data)
+            finally:
+                temporary.unlink(missing_ok=True)
+            self._sync_directory()
+        return True
+
+    def delete(self, name: str) -> None:
+        with self._errors(name):
+            (self.directory / validate_name(name)).unlink(missing_ok=True)
+
+    def list(self, prefix: str = "") -> Iterator[BlobInfo]:
+        found = []
+        with self._errors(prefix), os.scandir(self.directory) as entries:
+            for entry in entries:
+                if not entry.name.startswith(prefix) or entry.name.startswith(TEMPORARY):
+                    continue
+                with suppress(FileNotFoundError):
+                    if entry.is_file(follow_symlinks=False):
+                        found.append(_info(entry.name, entry.stat(follow_symlinks=False)))
+        yield from sorted(found, key=lambda blob: blob.name)
+
+    def info(self, name: str) -> BlobInfo | None:
+        with self._errors(name):
+            try:
+                return _info(name, os.lstat(self.directory / validate_name(name)))
+            except FileNotFoundError:
+                self._must_exist()
+                return None
+
+    def sweep(self, older_than_s: float) -> int:
+        removed = 0
+        with self._errors(""):
+            now = self._now()
+            for path in self.directory.glob(f"{TEMPORARY}*"):
+                with suppress(FileNotFoundError):
+                    if now - path.stat().st_mtime >= older_than_s:
+                        path.unlink()
+                        removed += 1
+        return removed
+
+    def _now(self) -> float:
+        """The time of the file system that holds the directory, which need not be ours."""
+        probe = self._temporary()
+        probe.touch()
+        try:
+            return probe.stat().st_mtime
+        finally:
+            probe.unlink(missing_ok=True)
+
+    def _temporary(self) -> Path:
+        return self.directory / f"{TEMPORARY}{secrets.token_hex(8)}"
+
+    def _write_temporary(self, source: BinaryIO) -> tuple[Path, int]:
+        temporary = self._temporary()
+        sent = 0
+        try:
+            with open(temporary, "xb") as target:
+                while piece := source.read(PIECE):
+                    target.write(piece)
+                    sent += len(piece)
+                target.flush()
+                os.fsync(target.fileno())
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        return temporary, sent
+
+    def _create_plain(self, target: Path, data: bytes) -> bool:
+        try:
+            with open(target, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError:
+            return False
+        return True
+
+    def _sync_directory(self) -> None:
+        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _must_exist(self) -> None:
+        if not self.directory.is_dir():
+            raise NoSuchRelay(where=self.url, reason="there is no such directory")
+
+    @contextmanager
+    def _errors(self, name: str) -> Iterator[None]:
+        """Translate the system's errors; those of a `source` that is being read are ours already and pass."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            self._must_exist()
+            raise Missing(where=self.url, name=name) from error
+        except (StoreError, LocalError):
+            raise
+        except OSError as error:
+            raise _translated(self.url, error) from error
+
+
+def _info(name: str, status: os.stat_result) -> BlobInfo:
+    return BlobInfo(name, status.st_size, status.st_mtime, f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}")
+
+
+def _translated(url: str, error: OSError) -> StoreError:
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoRelaySpace(where=url, reason=reason)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return Refused(where=url, reason=reason)
+    if error.errno == errno.ENOTDIR:
+        return NoSuchRelay(where=url, reason=reason)
+    return Unreachable(where=url, reason=reason)

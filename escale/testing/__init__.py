@@ -1,0 +1,1 @@
+"""What authors of backends need to test them: contracts, a clock, faults."""
