@@ -7,6 +7,8 @@
         NoLocalSpace        the local disk is full
         SecretError         a password, key or host key was refused, or is missing
         RelayInUse          the relay speaks another format, or another key
+        AlreadyRunning      another process has this configuration in hand
+        NotRunning          no process answers for this configuration
       StoreError          the storage at the other end
         Missing             no blob of that name
         NoSuchRelay         no such directory or bucket
@@ -94,6 +96,22 @@ class RelayInUse(UserError):
 
     code = "R340"
     exit_code = 1
+
+
+class AlreadyRunning(UserError):
+    """already running with this configuration: process {pid}"""
+
+    code = "D601"
+    exit_code = 16
+    advice = "Try:    escalectl status      escalectl stop"
+
+
+class NotRunning(UserError):
+    """no running escale found"""
+
+    code = "D610"
+    exit_code = 15
+    advice = "looked at: {places}"
 
 
 class StoreError(EscaleError):

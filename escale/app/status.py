@@ -134,7 +134,8 @@ class SectionStatus:
 class PendingFile:
     """One file that is not where it should be.
 
-    `since`: Unix time from which this reason has held, None if unknown.  `size` in bytes.  `message` says for whom or what it waits.
+    `since`: Unix time from which this reason has held, None if unknown.  `size` in bytes.  `message` says for whom or
+    what it waits.
     """
 
     path: str
