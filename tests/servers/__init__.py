@@ -1,0 +1,27 @@
+"""Real servers for tests, by name: `SERVERS["sshd"]().start()`."""
+
+from .base import Relay, Server
+from .ftp import PyFtpd, PyFtpdTls, Vsftpd
+from .proxy import Proxy
+from .s3 import Moto, MotoLocked, RcloneS3
+from .ssh import Sshd
+from .webdav import Apache, Lighttpd, RcloneWebdav, WsgiDav
+
+SERVERS: dict[str, type[Server]] = {
+    each.name: each
+    for each in (
+        Sshd,
+        Apache,
+        Lighttpd,
+        WsgiDav,
+        RcloneWebdav,
+        Moto,
+        MotoLocked,
+        RcloneS3,
+        Vsftpd,
+        PyFtpd,
+        PyFtpdTls,
+    )
+}
+
+__all__ = ["SERVERS", "Proxy", "Relay", "Server"]
