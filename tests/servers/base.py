@@ -97,6 +97,7 @@ class Server(ABC):
                 self.kill()
                 self.port = 0
                 if attempt == ATTEMPTS:
+                    self.stop()
                     raise
         raise AssertionError("unreachable")
 
