@@ -4,8 +4,10 @@
       UserError           the person or the machine here can mend it
         ConfigError         the configuration file
         LocalError          the folder, the disk, the permissions
+          Changing            a file that is being written; its time will come
         NoLocalSpace        the local disk is full
         SecretError         a password, key or host key was refused, or is missing
+          ExposedSecret       the file that holds it can be read by others
         RelayInUse          the relay speaks another format, or another key
         AlreadyRunning      another process has this configuration in hand
         NotRunning          no process answers for this configuration
@@ -76,6 +78,17 @@ class LocalError(UserError):
     exit_code = 77
 
 
+class Changing(LocalError):
+    """{path} changes while it is being read"""
+
+    code = "L203"
+    exit_code = 3
+    advice = "It is sent as soon as it holds still."
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path=path, reason="changing")
+
+
 class NoLocalSpace(UserError):
     """the disk of {path} is full: {reason}"""
 
@@ -89,6 +102,14 @@ class SecretError(UserError):
 
     code = "K202"
     exit_code = 12
+
+
+class ExposedSecret(SecretError):
+    """{path} can be read by other users (mode {mode})"""
+
+    code = "K201"
+    exit_code = 77
+    advice = "chmod 600 {path}"
 
 
 class RelayInUse(UserError):
