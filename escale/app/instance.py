@@ -104,6 +104,7 @@ class LockFile:
 def _open(path: Path) -> TextIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+", encoding="ascii", errors="replace")
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise LocalError(path=path, reason=error.strerror or str(error)) from error
+    return open(descriptor, "r+", encoding="ascii", errors="replace")

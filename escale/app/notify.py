@@ -6,6 +6,7 @@ Without NOTIFY_SOCKET every call does nothing, so nobody has to ask whether a se
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from ..clock import Clock
 from ..net.local import send_datagram
@@ -62,13 +63,10 @@ class Notifier:
         self._tell(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int(within_s * 1e6)}")
 
     def _tell(self, message: str) -> None:
-        if not self._address:
-            return
-        try:
-            self._send(self._address, message.encode("utf-8", "replace"))
-        except OSError:
-            # A manager that went away must not stop the work it started.
-            self._address = ""
+        # A manager that went away must not stop the work it started.
+        with suppress(OSError):
+            if self._address:
+                self._send(self._address, message.encode("utf-8", "replace"))
 
 
 def _watchdog_s(environ: Mapping[str, str], pid: int) -> float | None:

@@ -1,0 +1,135 @@
+"""One pass of every section, all at the same time, and what came of each: the body of `escale --once`."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..clock import SystemClock
+from ..errors import EscaleError
+from ..events import Event, PageEnded, Problem, Reporter
+from .logs import keep_traceback
+from .status import PassResult, SectionStatus
+from .worker import Part
+
+SIGNALS = {signal.SIGTERM: 143, signal.SIGINT: 130}
+"""Signals that end a single pass before its time, with the exit code that says so."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one section has done so far; bytes of user files, seconds of travelling."""
+
+    up_files: int = 0
+    up_bytes: int = 0
+    up_s: float = 0.0
+    down_files: int = 0
+    down_bytes: int = 0
+
+    def add(self, event: PageEnded) -> None:
+        """Count a page that has arrived."""
+        if event.direction == "up":
+            self.up_files += event.files
+            self.up_bytes += event.bytes
+            self.up_s += event.seconds
+        else:
+            self.down_files += event.files
+            self.down_bytes += event.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the pass of a section ended: with a result, or with a problem."""
+
+    section: str
+    tally: Tally
+    result: PassResult | None = None
+    status: SectionStatus | None = None
+    problem: Problem | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """Of this section alone."""
+        if self.problem is not None:
+            return self.problem.exit_code
+        assert self.result is not None, "an outcome has a result or a problem"
+        return self.result.exit_code or (3 if self.result.skipped or self.result.problems else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Outcomes in the order of the sections; `cut_short` is the exit code of what ended it early, if something did."""
+
+    outcomes: tuple[Outcome, ...]
+    cut_short: int | None = None
+
+
+def pass_over(parts: Sequence[Part], reporter: Reporter, report_path: Path, timeout_s: float | None) -> Ending:
+    """One pass for every part, in parallel.  Ends early, with what is there, after `timeout_s` or on TERM or INT."""
+    finished: queue.SimpleQueue[Outcome | int] = queue.SimpleQueue()
+
+    def on_signal(number: int, frame: object) -> None:
+        finished.put(SIGNALS[signal.Signals(number)])
+
+    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    runs = [_Run(part, reporter, report_path, finished) for part in parts]
+    clock = SystemClock()
+    deadline = None if timeout_s is None else clock.monotonic() + timeout_s
+    outcomes: dict[str, Outcome] = {}
+    cut_short = None
+    try:
+        while len(outcomes) < len(runs):
+            try:
+                item = finished.get(timeout=None if deadline is None else max(0.0, deadline - clock.monotonic()))
+            except queue.Empty:
+                item = 1
+            if isinstance(item, int):
+                cut_short = item
+                break
+            outcomes[item.section] = item
+    finally:
+        for run in runs:
+            run.clock.wake()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return Ending(tuple(outcomes[part.name] for part in parts if part.name in outcomes), cut_short)
+
+
+class _Run:
+    """One section's pass in its own thread."""
+
+    def __init__(
+        self, part: Part, reporter: Reporter, report_path: Path, finished: queue.SimpleQueue[Outcome | int]
+    ) -> None:
+        self.clock = SystemClock()
+        self._part = part
+        self._reporter = reporter
+        self._report_path = report_path
+        self._tally = Tally()
+        self._thread = threading.Thread(target=lambda: finished.put(self._pass()), name=part.name, daemon=True)
+        self._thread.start()
+
+    def _pass(self) -> Outcome:
+        name = self._part.name
+        try:
+            loop = self._part.open(self.clock, self._report)
+            try:
+                result = loop.run_once()
+                return Outcome(name, self._tally, result, loop.status())
+            finally:
+                loop.close()
+        except EscaleError as error:
+            problem = Problem(name, error.code, str(error), error.next_step, exit_code=error.exit_code)
+        except Exception as error:
+            problem = keep_traceback(self._report_path, name, error, self.clock.now())
+        self._reporter(problem)
+        return Outcome(name, self._tally, problem=problem)
+
+    def _report(self, event: Event) -> None:
+        if isinstance(event, PageEnded):
+            self._tally.add(event)
+        self._reporter(event)
