@@ -132,8 +132,9 @@ class Remote:
     def pending(self, sections: Iterable[str] = ()) -> tuple[dict[str, list[PendingFile]], list[str]]:
         """What waits by section, and what the service refused to answer."""
         reply = self.request("pending", sections)
-        lists = reply.get("pending", {}).items()
-        return {name: [PendingFile.from_json(file) for file in files] for name, files in lists}, reply.get("problems", [])
+        lists: dict[str, Any] = reply.get("pending", {})
+        found = {name: [PendingFile.from_json(file) for file in files] for name, files in lists.items()}
+        return found, reply.get("problems", [])
 
     def is_running(self) -> bool:
         """Whether it still accepts requests."""
