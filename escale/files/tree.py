@@ -55,6 +55,16 @@ def path_text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
+def parent_of(path: str) -> str:
+    """The directory of the path; "" is the folder itself."""
+    return path.rpartition("/")[0]
+
+
+def name_bytes(path: str) -> bytes:
+    """The last component, as the file system knows it."""
+    return path_bytes(path.rpartition("/")[2])
+
+
 def display(path: str) -> str:
     """The path for a terminal: control characters and undecodable bytes are shown as escapes."""
     return "".join(c if c.isprintable() else _escape(c) for c in path)

@@ -1,0 +1,247 @@
+"""What this client remembers of one section, in SQLite: digests it has computed, and what it last agreed on.
+
+    known      stat cache: what a file looked like when its content was hashed.  A loss costs time only.
+    base       for each path the version that this client and the relay last agreed on: the middle of three-way plans.
+               A loss makes a plan more careful (two versions become a conflict), never wrong.
+    meta       small facts by key
+    sightings  when a name was first seen on the relay, by our own clock: the age of locks
+
+Paths are stored as the bytes of the file system, so any name comes back unchanged.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import LocalError, NoLocalSpace
+from .known import Known
+from .tree import Entry, path_bytes, path_text
+
+_BUSY_S = 10.0
+"""Far longer than any transaction here takes; a holder of longer standing is another escale on the same section."""
+
+_STEPS = (
+    "CREATE TABLE known (path BLOB PRIMARY KEY, size, mtime_ns, ctime_ns, inode, digest BLOB, seen_ns) WITHOUT ROWID",
+    "CREATE TABLE base (path BLOB PRIMARY KEY, size, mtime_ns, mode, digest BLOB, version) WITHOUT ROWID",
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE sightings (name TEXT PRIMARY KEY, first_seen REAL NOT NULL) WITHOUT ROWID",
+)
+"""The schema, as the steps that lead to it; `user_version` counts those taken.  Append only, never edit.
+
+Numbers have no declared type: those beyond 64 bits (hostile or broken time stamps) are stored as text, which a column
+declared INTEGER would round.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What was agreed on for one path: the file, and the version its record had on the relay."""
+
+    entry: Entry
+    version: int
+
+
+class Ledger:
+    """The database of one section; blocking, for one thread at a time.
+
+    A database that is damaged is moved aside and a new one begun: `damaged` then says where the old one lies, and the
+    caller should tell the user.  One written by a newer escale is LocalError, as is one that cannot be read or written;
+    NoLocalSpace if the disk is full.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.damaged: Path | None = None
+        with self._errors():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                self._connection = _opened(path)
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                self.damaged = _moved_aside(path)
+                self._connection = _opened(path)
+
+    def close(self) -> None:
+        """Nothing can be asked afterwards."""
+        self._connection.close()
+
+    # --- stat cache
+
+    def hashes_with(self, algorithm: str) -> None:
+        """From now on digests are of this algorithm; those of another one are forgotten."""
+        if self.meta("algorithm") == algorithm:
+            return
+        with self._transaction() as database:
+            database.execute("DELETE FROM known")
+            database.execute("REPLACE INTO meta VALUES ('algorithm', ?)", (algorithm,))
+
+    def known(self) -> dict[str, Known]:
+        """All that is remembered, by path."""
+        with self._errors():
+            rows = self._connection.execute("SELECT path, size, mtime_ns, ctime_ns, inode, digest, seen_ns FROM known")
+            return {path_text(row[0]): _known(row) for row in rows}
+
+    def known_of(self, path: str) -> Known | None:
+        """What is remembered of one path."""
+        with self._errors():
+            row = self._connection.execute(
+                "SELECT path, size, mtime_ns, ctime_ns, inode, digest, seen_ns FROM known WHERE path = ?",
+                (path_bytes(path),),
+            ).fetchone()
+        return _known(row) if row else None
+
+    def remember(self, known: Mapping[str, Known]) -> None:
+        """Add, or put in the place of what was remembered of these paths."""
+        rows = (
+            (path_bytes(path), *map(_stored, (it.size, it.mtime_ns, it.ctime_ns, it.inode)), bytes.fromhex(it.digest),
+             _stored(it.seen_ns))
+            for path, it in known.items()
+        )  # fmt: skip
+        with self._transaction() as database:
+            database.executemany("REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def forget_known(self, paths: Iterable[str]) -> None:
+        """Paths that are not remembered are no error."""
+        with self._transaction() as database:
+            database.executemany("DELETE FROM known WHERE path = ?", ((path_bytes(path),) for path in paths))
+
+    # --- what was agreed on
+
+    def bases(self) -> dict[str, Base]:
+        """All agreements, by path."""
+        with self._errors():
+            rows = self._connection.execute("SELECT path, size, mtime_ns, mode, digest, version FROM base")
+            return {base.entry.path: base for base in map(_base, rows)}
+
+    def agree(self, bases: Iterable[tuple[Entry, int]]) -> None:
+        """These entries, in these versions, are what both sides have now: all of them durable on return, or none."""
+        rows = (
+            (path_bytes(entry.path), *map(_stored, (entry.size, entry.mtime_ns, entry.mode)),
+             None if entry.digest is None else bytes.fromhex(entry.digest), _stored(version))
+            for entry, version in bases
+        )  # fmt: skip
+        with self._transaction() as database:
+            database.executemany("REPLACE INTO base VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def disagree(self, paths: Iterable[str]) -> None:
+        """Nothing is agreed on for these paths any more; durable on return."""
+        with self._transaction() as database:
+            database.executemany("DELETE FROM base WHERE path = ?", ((path_bytes(path),) for path in paths))
+
+    # --- small facts
+
+    def meta(self, key: str) -> str | None:
+        """The fact of this key, or None."""
+        with self._errors():
+            row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return str(row[0]) if row else None
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Durable on return."""
+        with self._transaction() as database:
+            database.execute("REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def sighting(self, name: str, now: float) -> float:
+        """When the name was first asked for here, in Unix seconds: `now` if this is the first time."""
+        with self._transaction() as database:
+            database.execute("INSERT OR IGNORE INTO sightings VALUES (?, ?)", (name, now))
+            return float(database.execute("SELECT first_seen FROM sightings WHERE name = ?", (name,)).fetchone()[0])
+
+    def forget_sightings(self, keep: Iterable[str]) -> None:
+        """Of all names but these."""
+        with self._transaction() as database:
+            names = [row[0] for row in database.execute("SELECT name FROM sightings")]
+            database.executemany("DELETE FROM sightings WHERE name = ?", ((n,) for n in set(names).difference(keep)))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of it or nothing; durable at its end (synchronous is FULL)."""
+        with self._errors():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            number = getattr(error, "sqlite_errorcode", 0)
+            kind = NoLocalSpace if number == sqlite3.SQLITE_FULL else LocalError
+            raise kind(path=str(self.path), reason=str(error)) from error
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """A connection to a sound database of the present schema."""
+    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise _Damage("the database does not pass its check")
+        _upgrade(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class _Damage(sqlite3.DatabaseError):
+    """Found by our own check, not by a statement."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(_STEPS):
+        raise LocalError(path=str(path), reason="it was written by a newer version of escale")
+    if version == len(_STEPS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    for step in _STEPS[version:]:
+        connection.execute(step)
+    connection.execute(f"PRAGMA user_version = {len(_STEPS)}")
+    connection.execute("COMMIT")
+
+
+def _moved_aside(path: Path) -> Path:
+    """Give the damaged database, with its journal, a name of its own; what it holds may still help somebody."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    path.replace(aside)
+    for suffix in ("-wal", "-shm"):
+        companion = path.with_name(path.name + suffix)
+        if companion.exists():
+            companion.replace(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def _stored(number: int) -> int | str:
+    return number if -(1 << 63) <= number < 1 << 63 else str(number)
+
+
+def _known(row: tuple[bytes, int, int, int, int, bytes, int]) -> Known:
+    _, size, mtime_ns, ctime_ns, inode, digest, seen_ns = row
+    return Known(int(size), int(mtime_ns), int(ctime_ns), int(inode), digest.hex(), int(seen_ns))
+
+
+def _base(row: tuple[bytes, int, int, int, bytes | None, int]) -> Base:
+    path, size, mtime_ns, mode, digest, version = row
+    entry = Entry(path_text(path), int(size), int(mtime_ns), int(mode), None if digest is None else digest.hex())
+    return Base(entry, int(version))
