@@ -87,9 +87,10 @@ def _reply(service: Steerable, request: Mapping[str, Any]) -> dict[str, Any]:
     if verb == "pending":
         waiting = service.pending(sections)
         return {"ok": True, "pending": {name: [asdict(file) for file in files] for name, files in waiting.items()}}
-    if verb not in _ORDERS:
+    order = _ORDERS.get(verb) if isinstance(verb, str) else None
+    if order is None:
         return _refusal(f"unknown request {verb!r}")
-    problems = service.tell(_ORDERS[verb], sections).result(OUTCOME_S_MAX)
+    problems = service.tell(order, sections).result(OUTCOME_S_MAX)
     return {"ok": not problems, "problems": problems}
 
 

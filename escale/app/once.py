@@ -57,7 +57,7 @@ class Outcome:
         if self.problem is not None:
             return self.problem.exit_code
         assert self.result is not None, "an outcome has a result or a problem"
-        return self.result.exit_code or (3 if self.result.skipped or self.result.problems else 0)
+        return self.result.exit_code
 
 
 @dataclass(frozen=True, slots=True)

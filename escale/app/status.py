@@ -96,7 +96,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class SectionStatus:
-    """One section at one moment.
+    """One section at one moment; "starting" until the pass that was asked for last has ended.
 
     `relay_used` and `relay_quota` in bytes, None where unknown or unlimited.  `last_pass`: Unix time at which the last
     complete pass ended, None before the first.  `received_by` and `awaited` name the pullers who have, and who have

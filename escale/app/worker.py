@@ -10,7 +10,7 @@ import math
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -74,7 +74,7 @@ class Part:
 
     name: str
     settings: object
-    open: Callable[[SystemClock, Reporter], Loop]
+    open: Callable[[SystemClock, Reporter], Loop] = field(compare=False)
 
 
 class Worker:
@@ -92,6 +92,7 @@ class Worker:
         self._bell = threading.Event()
         self._stopping = threading.Event()
         self._problem: Problem | None = None
+        self._asked = self._covered = 0
         self._deadline = self.clock.monotonic() + SILENCE_S_MAX
         self._thread = threading.Thread(target=self._run, name=part.name, daemon=True)
 
@@ -100,7 +101,12 @@ class Worker:
         self._thread.start()
 
     def wake(self) -> None:
-        """Do a pass now, or right after the present one; forgets refusals."""
+        """Do a pass now, or right after the present one; forgets refusals.
+
+        Until that pass has ended, the section does not claim to be in step: whoever asks for a pass and then waits must
+        not be answered with what the pass before has found.
+        """
+        self._asked += 1
         self._refusals = 0
         self._bell.set()
 
@@ -124,7 +130,8 @@ class Worker:
         loop, problem = self._loop, self._problem
         known = loop.status() if loop is not None else SectionStatus(self.part.name)
         if problem is None:
-            return known
+            is_outdated = known.state is SectionState.IN_STEP and self._covered < self._asked
+            return replace(known, state=SectionState.STARTING) if is_outdated else known
         need = Need(f"{problem.message} ({problem.code})", f"escale check {self.part.name}")
         return replace(known, state=SectionState.ERROR, needs=(need, *known.needs))
 
@@ -144,6 +151,7 @@ class Worker:
 
     def _pass(self) -> float | None:
         """One pass; returns the seconds to wait, None for until somebody calls."""
+        asked = self._asked
         try:
             if self._loop is None:
                 self._loop = self.part.open(self.clock, self._report)
@@ -154,6 +162,7 @@ class Worker:
             return self._failed(keep_traceback(self._report_path, self.part.name, error, self.clock.now()), error)
         self._problem = None
         self._refusals = 0
+        self._covered = asked
         self._backoff.reset()
         return self._loop.next_wait_s()
 
