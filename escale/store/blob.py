@@ -79,8 +79,8 @@ class BlobStore(ABC):
     def put(self, name: str, source: BinaryIO) -> int:
         """Store what `source` yields until its end under `name`, replacing what was there; returns the bytes sent.
 
-        `source` is read once, forwards; its length is not known before.  If `source` raises, the exception comes through
-        and `name` is unchanged; at worst a temporary blob is left, which `sweep` removes.
+        `source` is read once, forwards; its length is not known before.  If `source` raises, the exception comes
+        through as it is and `name` is unchanged; at worst a temporary blob is left, which `sweep` removes.
         """
 
     @abstractmethod
@@ -103,13 +103,13 @@ class BlobStore(ABC):
 
     def info(self, name: str) -> BlobInfo | None:
         """What a listing would say of this one name, or None."""
-        return next((blob for blob in self.list(name) if blob.name == name), None)
+        return next((blob for blob in self.list(validate_name(name)) if blob.name == name), None)
 
     def sweep(self, older_than_s: float) -> int:
         """Remove temporary blobs of interrupted uploads that are older than so many seconds; returns how many."""
         return 0
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most have no connections
         """Let go of connections.  The next verb opens them again."""
 
     def __enter__(self) -> Self:

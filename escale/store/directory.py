@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import LocalError, Missing, NoRelaySpace, NoSuchRelay, Refused, StoreError, Unreachable
+from ..errors import Missing, NoRelaySpace, NoSuchRelay, Refused, StoreError, Unreachable
 from .blob import PIECE, TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
 
 
@@ -29,13 +31,16 @@ class DirectoryStore(BlobStore):
 
     def put(self, name: str, source: BinaryIO) -> int:
         target = self.directory / validate_name(name)
-        with self._errors(name):
-            temporary, sent = self._write_temporary(source)
-            try:
+        temporary = self._temporary()
+        try:
+            sent = self._write(temporary, source)
+            with self._errors(name):
                 os.replace(temporary, target)
-            except OSError:
+        except BaseException:
+            with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-                raise
+            raise
+        with self._errors(name):
             self._sync_directory()
         return sent
 
@@ -76,10 +81,11 @@ class DirectoryStore(BlobStore):
     def info(self, name: str) -> BlobInfo | None:
         with self._errors(name):
             try:
-                return _info(name, os.lstat(self.directory / validate_name(name)))
+                status = os.lstat(self.directory / validate_name(name))
             except FileNotFoundError:
                 self._must_exist()
                 return None
+            return _info(name, status) if stat.S_ISREG(status.st_mode) else None
 
     def sweep(self, older_than_s: float) -> int:
         removed = 0
@@ -104,20 +110,19 @@ class DirectoryStore(BlobStore):
     def _temporary(self) -> Path:
         return self.directory / f"{TEMPORARY}{secrets.token_hex(8)}"
 
-    def _write_temporary(self, source: BinaryIO) -> tuple[Path, int]:
-        temporary = self._temporary()
+    def _write(self, temporary: Path, source: BinaryIO) -> int:
+        """Only our own side is translated: what `source` raises comes through as it is."""
         sent = 0
-        try:
-            with open(temporary, "xb") as target:
-                while piece := source.read(PIECE):
-                    target.write(piece)
-                    sent += len(piece)
-                target.flush()
+        with self._errors(temporary.name):
+            target = open(temporary, "xb", buffering=0)  # noqa: SIM115 - closed below
+        with target:
+            while piece := source.read(PIECE):
+                with self._errors(temporary.name):
+                    _write_whole(target, piece)
+                sent += len(piece)
+            with self._errors(temporary.name):
                 os.fsync(target.fileno())
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        return temporary, sent
+        return sent
 
     def _create_plain(self, target: Path, data: bytes) -> bool:
         try:
@@ -142,16 +147,23 @@ class DirectoryStore(BlobStore):
 
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:
-        """Translate the system's errors; those of a `source` that is being read are ours already and pass."""
+        """Translate the system's errors."""
         try:
             yield
         except FileNotFoundError as error:
             self._must_exist()
             raise Missing(where=self.url, name=name) from error
-        except (StoreError, LocalError):
-            raise
+        except IsADirectoryError as error:
+            raise Refused(where=self.url, reason=f"{name} is a directory") from error
         except OSError as error:
             raise _translated(self.url, error) from error
+
+
+def _write_whole(target: FileIO, data: bytes) -> None:
+    """An unbuffered write may take a part only, as a disk that fills up does before it says so."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[target.write(rest) :]
 
 
 def _info(name: str, status: os.stat_result) -> BlobInfo:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from ..errors import Missing
-from .blob import PIECE, BlobInfo, BlobStore, Guarantees, validate_name
+from .blob import PIECE, TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
 
 
 class MemoryStore(BlobStore):
@@ -17,7 +17,9 @@ class MemoryStore(BlobStore):
 
     guarantees = Guarantees(exclusive_create=True)
 
-    def __init__(self, now: Callable[[], float] = lambda: 0.0, blobs: dict[str, tuple[bytes, float]] | None = None) -> None:
+    def __init__(
+        self, now: Callable[[], float] = lambda: 0.0, blobs: dict[str, tuple[bytes, float]] | None = None
+    ) -> None:
         self.url = "memory:"
         self.blobs = {} if blobs is None else blobs
         self._now = now
@@ -46,5 +48,15 @@ class MemoryStore(BlobStore):
 
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
         for name, (data, mtime) in sorted(self.blobs.items()):
-            if name.startswith(prefix):
+            if name.startswith(prefix) and not name.startswith(TEMPORARY):
                 yield BlobInfo(name, len(data), mtime, hashlib.sha256(data).hexdigest())
+
+    def sweep(self, older_than_s: float) -> int:
+        old = [
+            name
+            for name, (_, mtime) in list(self.blobs.items())
+            if name.startswith(TEMPORARY) and self._now() - mtime >= older_than_s
+        ]
+        for name in old:
+            self.delete(name)
+        return len(old)

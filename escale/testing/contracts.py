@@ -1,0 +1,384 @@
+"""What every BlobStore must do, as a class of tests that any test runner with fixtures can collect.
+
+A backend's author writes a subclass and three fixtures (here for pytest):
+
+    class TestMyStore(BlobStoreContract):
+        @pytest.fixture
+        def open_store(self): ...      # a callable: each call a new instance, all at one fresh, empty relay
+        @pytest.fixture
+        def store(self, open_store): return open_store()
+        @pytest.fixture
+        def no_relay(self): ...        # an instance whose directory or bucket does not exist
+
+A test that a backend cannot have is set to None in the subclass, with the reason beside it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import threading
+import tracemalloc
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import BinaryIO, TypeVar, cast
+
+from ..errors import Missing, NoSuchRelay, Unreachable
+from ..store.blob import PIECE, TEMPORARY, BlobInfo, BlobStore
+
+OpenStore = Callable[[], BlobStore]
+Error = TypeVar("Error", bound=Exception)
+
+MIB = 1024 * 1024
+
+AWKWARD_NAMES = (
+    "with spaces in it",
+    " leading and trailing ",
+    ".hidden",
+    "..two dots",
+    "-dash",
+    "~tilde",
+    "percent%20%41",
+    "hash#fragment",
+    "question?mark=1&two",
+    "plus+plus",
+    "semi;colon,comma",
+    "quote'\"`",
+    "brackets[1]{2}(3)",
+    "star*",
+    "equals=at@colon:",
+    "d\u00e9j\u00e0 vu",
+    "de\u0301compose\u0301",
+    "\u65e5\u672c\u8a9e",
+    "\U0001f4be disk",
+    "n" * 200,
+)
+
+
+class Stream:
+    """A source of `size` reproducible bytes that gives short reads and forgets what it gave."""
+
+    def __init__(self, size: int, fails_at: int | None = None) -> None:
+        self.left = size
+        self.given = 0
+        self.digest = hashlib.sha256()
+        self._fails_at = fails_at
+
+    def read(self, size: int = -1) -> bytes:
+        if self._fails_at is not None and self.given >= self._fails_at:
+            raise SourceFailed(errno.ENOENT, "the disk was pulled out")
+        piece = min(self.left, size if size >= 0 else self.left, 1 if self.given == 0 else 100_000)
+        data = (hashlib.sha256(str(self.given).encode()).digest() * (piece // 32 + 1))[:piece]
+        self.left -= piece
+        self.given += piece
+        self.digest.update(data)
+        return data
+
+
+class SourceFailed(OSError):
+    """The user's file could not be read on: an error of the system, and not of the store that called for it."""
+
+
+class BlobStoreContract:
+    """The promises of `BlobStore`, one test each."""
+
+    memory_max = 16 * MIB
+    """Bytes that moving a blob of 20 MiB may allocate at most."""
+
+    def test_put_then_get(self, store: BlobStore) -> None:
+        assert store.put("name", io.BytesIO(b"content")) == 7
+        assert store.read_bytes("name") == b"content"
+
+    def test_put_replaces_longer_content(self, store: BlobStore) -> None:
+        store.write_bytes("name", b"a long first content")
+        store.write_bytes("name", b"short")
+        assert store.read_bytes("name") == b"short"
+        assert [blob.size for blob in store.list()] == [5]
+
+    def test_empty_blob(self, store: BlobStore) -> None:
+        assert store.put("empty", io.BytesIO(b"")) == 0
+        assert store.read_bytes("empty") == b""
+        assert [(blob.name, blob.size) for blob in store.list()] == [("empty", 0)]
+
+    def test_get_of_nothing_is_missing(self, store: BlobStore) -> None:
+        missing = raised(Missing, lambda: store.get("nothing"))
+        assert missing.name == "nothing"
+
+    def test_delete(self, store: BlobStore) -> None:
+        store.write_bytes("name", b"content")
+        store.delete("name")
+        assert store.info("name") is None
+        assert list(store.list()) == []
+        raised(Missing, lambda: store.get("name"))
+
+    def test_delete_of_nothing_is_fine(self, store: BlobStore) -> None:
+        store.delete("nothing")
+
+    def test_list_begins_with_prefix_in_order_of_names(self, store: BlobStore) -> None:
+        names = ["b", "a-2", "a-10", "a", "B", "\u00e9", "_", "a.c", "a-"]
+        for name in names:
+            store.write_bytes(name, name.encode())
+        assert [blob.name for blob in store.list()] == sorted(names)
+        assert [blob.name for blob in store.list("a-")] == ["a-", "a-10", "a-2"]
+        assert list(store.list("zzz")) == []
+
+    def test_list_of_many(self, store: BlobStore) -> None:
+        names = sorted(f"many-{number:04d}" for number in range(230))
+        for name in names:
+            store.write_bytes(name, b"x")
+        assert [blob.name for blob in store.list("many-")] == names
+
+    def test_list_tells_sizes_and_times(self, store: BlobStore) -> None:
+        store.write_bytes("name", b"12345")
+        (blob,) = store.list()
+        assert (blob.name, blob.size) == ("name", 5)
+        assert (blob.mtime is not None) == store.guarantees.reports_mtime
+
+    def test_info_agrees_with_list(self, store: BlobStore) -> None:
+        store.write_bytes("name", b"12345")
+        store.write_bytes("name-longer", b"1")
+        assert store.info("name") == next(iter(store.list("name")))
+        assert store.info("nam") is None
+
+    def test_tag_changes_with_the_content(self, store: BlobStore) -> None:
+        store.write_bytes("name", b"one")
+        before = info(store, "name").tag
+        assert before == info(store, "name").tag
+        store.write_bytes("name", b"three")
+        assert before != info(store, "name").tag
+
+    def test_create_takes_a_free_name_only(self, store: BlobStore) -> None:
+        assert store.create("lock", b"mine") is True
+        assert store.create("lock", b"yours") is False
+        assert store.read_bytes("lock") == b"mine"
+        store.delete("lock")
+        assert store.create("lock", b"yours") is True
+        assert store.read_bytes("lock") == b"yours"
+
+    def test_awkward_names(self, store: BlobStore) -> None:
+        for name in AWKWARD_NAMES:
+            store.write_bytes(name, name.encode())
+        assert [blob.name for blob in store.list()] == sorted(AWKWARD_NAMES)
+        for name in AWKWARD_NAMES:
+            assert store.read_bytes(name) == name.encode(), name
+            assert info(store, name).size == len(name.encode()), name
+            store.delete(name)
+        assert list(store.list()) == []
+
+    def test_impossible_names_are_our_own_mistake(self, store: BlobStore) -> None:
+        for name in ("", ".", "..", "a/b", "a\\b", "a\nb", "a\0b", "\u00e9" * 101):
+            raised(ValueError, partial(store.get, name))
+            raised(ValueError, partial(store.write_bytes, name, b""))
+            raised(ValueError, partial(store.create, name, b""))
+            raised(ValueError, partial(store.delete, name))
+            raised(ValueError, partial(store.info, name))
+
+    def test_large_blob_in_bounded_memory(self, store: BlobStore) -> None:
+        source = Stream(20 * MIB)
+        tracemalloc.start()
+        try:
+            assert store.put("large", as_file(source)) == 20 * MIB
+            received = hashlib.sha256()
+            with store.get("large") as stream:
+                while piece := stream.read(PIECE):
+                    received.update(piece)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert received.digest() == source.digest.digest()
+        assert info(store, "large").size == 20 * MIB
+        assert peak < self.memory_max, f"{peak / MIB:.1f} MiB"
+
+    def test_small_reads_and_the_end(self, store: BlobStore) -> None:
+        store.put("name", as_file(Stream(300_001)))
+        with store.get("name") as stream:
+            pieces = [stream.read(1), stream.read(2)]
+            while piece := stream.read(70_000):
+                assert len(piece) <= 70_000
+                pieces.append(piece)
+            assert stream.read(10) == b""
+        assert b"".join(pieces) == whole(Stream(300_001))
+
+    def test_failing_source_leaves_the_old_content(self, store: BlobStore) -> None:
+        store.write_bytes("name", b"old")
+        for fails_at in (0, 1, 5 * MIB):
+            source = Stream(20 * MIB, fails_at)
+            raised(SourceFailed, partial(store.put, "name", as_file(source)))
+        raised(SourceFailed, lambda: store.put("new", as_file(Stream(MIB, 1))))
+        assert store.read_bytes("name") == b"old"
+        assert [blob.name for blob in store.list()] == ["name"]
+
+    def test_stream_left_half_way(self, store: BlobStore) -> None:
+        store.put("large", as_file(Stream(10 * MIB)))
+        for _ in range(3):
+            with store.get("large") as stream:
+                assert len(stream.read(1000)) > 0
+            store.write_bytes("small", b"still works")
+            assert store.read_bytes("small") == b"still works"
+
+    def test_other_verbs_while_a_stream_is_open(self, store: BlobStore) -> None:
+        source = Stream(10 * MIB)
+        store.put("large", as_file(source))
+        received = hashlib.sha256()
+        with store.get("large") as stream:
+            received.update(stream.read(1000))
+            store.write_bytes("small", b"between")
+            assert store.read_bytes("small") == b"between"
+            assert [blob.name for blob in store.list()] == ["large", "small"]
+            assert store.info("nothing") is None
+            while piece := stream.read(PIECE):
+                received.update(piece)
+        assert received.digest() == source.digest.digest()
+
+    def test_temporary_names_are_hidden_and_swept(self, store: BlobStore) -> None:
+        # An interrupted upload leaves exactly such a blob.
+        store.write_bytes(f"{TEMPORARY}left", b"part of something")
+        store.write_bytes("name", b"content")
+        assert [blob.name for blob in store.list()] == ["name"]
+        assert store.sweep(older_than_s=3600) == 0
+        assert store.sweep(older_than_s=0) == 1
+        assert store.sweep(older_than_s=0) == 0
+        raised(Missing, lambda: store.get(f"{TEMPORARY}left"))
+        assert store.read_bytes("name") == b"content"
+
+    def test_instances_see_each_other_at_once(self, open_store: OpenStore) -> None:
+        one, two = open_store(), open_store()
+        assert list(one.list()) == list(two.list()) == []
+        for content in (b"first", b"second content", b"3"):
+            one.write_bytes("name", content)
+            assert two.read_bytes("name") == content
+            assert info(two, "name").size == len(content)
+            assert [blob.size for blob in two.list()] == [len(content)]
+        two.delete("name")
+        assert one.info("name") is None
+        assert list(one.list()) == []
+        assert two.create("name", b"two") is True
+        assert one.create("name", b"one") is False
+        close(one, two)
+
+    def test_close_and_use_again(self, store: BlobStore) -> None:
+        store.write_bytes("name", b"content")
+        store.close()
+        store.close()
+        assert store.read_bytes("name") == b"content"
+        store.close()
+        assert [blob.name for blob in store.list()] == ["name"]
+
+    def test_readers_see_whole_blobs_during_overwrites(self, open_store: OpenStore) -> None:
+        contents = [bytes([number]) * (400_000 + 50_000 * number) for number in range(4)]
+        open_store().write_bytes("name", contents[0])
+        is_over = threading.Event()
+
+        def write() -> None:
+            with open_store() as store:
+                for round_number in range(24):
+                    store.write_bytes("name", contents[round_number % 4])
+
+        def read() -> None:
+            whole = 0
+            with open_store() as store:
+                while not is_over.is_set() or whole == 0:
+                    # Cut short and said so is allowed; torn or absent is not.
+                    try:
+                        assert store.read_bytes("name") in contents
+                        whole += 1
+                    except Unreachable:
+                        continue
+
+        readers = [Background(read) for _ in range(2)]
+        try:
+            Background(write).join()
+        finally:
+            is_over.set()
+        for reader in readers:
+            reader.join()
+
+    def test_create_race_has_one_winner(self, open_store: OpenStore) -> None:
+        stores = [open_store() for _ in range(8)]
+        for round_number in range(6):
+            name = f"lock-{round_number}"
+            winners = race_to_create(stores, name)
+            content = stores[0].read_bytes(name)
+            assert content in winners
+            if stores[0].guarantees.exclusive_create:
+                assert winners == [content]
+        close(*stores)
+
+    def test_no_such_relay(self, no_relay: BlobStore) -> None:
+        raised(NoSuchRelay, lambda: list(no_relay.list()))
+        raised(NoSuchRelay, lambda: no_relay.get("name"))
+        raised(NoSuchRelay, lambda: no_relay.write_bytes("name", b"content"))
+        raised(NoSuchRelay, lambda: no_relay.create("name", b"content"))
+        raised(NoSuchRelay, lambda: no_relay.info("name"))
+
+
+class Background:
+    """A thread that starts at once and whose failure comes out of `join`."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as failure:
+            self._failure = failure
+
+    def join(self) -> None:
+        self._thread.join(120)
+        assert not self._thread.is_alive(), "still busy after two minutes"
+        if self._failure is not None:
+            raise self._failure
+
+
+def race_to_create(stores: Sequence[BlobStore], name: str) -> list[bytes]:
+    """Let all create one name at the same moment; the contents of those who were told that they did."""
+    start = threading.Barrier(len(stores))
+    winners: list[bytes] = []
+
+    def race(store: BlobStore, content: bytes) -> None:
+        # Connections are made before the start, or the race would be one of log-ins.
+        store.info(name)
+        start.wait(60)
+        if store.create(name, content):
+            winners.append(content)
+
+    racers = [Background(partial(race, store, b"owner %d" % number)) for number, store in enumerate(stores)]
+    for racer in racers:
+        racer.join()
+    return winners
+
+
+def as_file(stream: Stream) -> BinaryIO:
+    """A `Stream` under the type that `put` declares; it needs nothing but `read`."""
+    return cast(BinaryIO, stream)
+
+
+def whole(stream: Stream) -> bytes:
+    """All bytes of a stream."""
+    return b"".join(iter(lambda: stream.read(PIECE), b""))
+
+
+def info(store: BlobStore, name: str) -> BlobInfo:
+    """What the store says of a blob that must be there."""
+    found = store.info(name)
+    assert found is not None, name
+    return found
+
+
+def close(*stores: BlobStore) -> None:
+    for store in stores:
+        store.close()
+
+
+def raised(kind: type[Error], act: Callable[[], object]) -> Error:
+    """The error that `act` raises, which must be of this kind."""
+    try:
+        act()
+    except kind as error:
+        return error
+    raise AssertionError(f"{kind.__name__} was not raised")
