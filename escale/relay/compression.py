@@ -63,7 +63,7 @@ Item = TypeVar("Item")
 def compress(pieces: Iterable[bytes], codec: str, workers: int) -> Iterator[bytes]:
     """The compressed bytes of the pieces, computed by `workers` threads as they are pulled.
 
-    `codec` is one of CODECS.  Close the iterator to release the threads before its end.
+    `codec` is one of CODECS.  No piece that comes out is empty.  Close the iterator to release the threads before its end.
     """
     assert codec in CODECS
     if codec == "bz2":
@@ -180,7 +180,8 @@ def _compress_zstd(blocks: Iterator[bytes], workers: int) -> Iterator[bytes]:
     )
     encoder = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     for block in blocks:
-        yield encoder.compress(block)
+        if packed := encoder.compress(block):
+            yield packed
     yield encoder.flush()
 
 
