@@ -206,6 +206,7 @@ def _member(info: tarfile.TarInfo, archive: tarfile.TarFile, tape: _Tape) -> Mem
     if archive.pax_headers or info.size < 0:
         raise Corrupt(where=tape.where, reason="it has headers that no client writes")
     validate_path(path, tape.where)
+    tape.expect_at_most(info.size)
     return Member(path, info.size, info.mode & 0o777, _mtime_ns(info), _Content(tape, info.size))
 
 
@@ -259,8 +260,7 @@ class _Tape:
         """The next bytes, fewer only at the end."""
         data = self._plain.read(size)
         self._position += len(data)
-        if self._position > self._size_max:
-            raise Corrupt(where=self.where, reason="it holds more than its index says")
+        self.expect_at_most(0)
         return data
 
     def take_some(self, size: int) -> bytes:
@@ -269,6 +269,11 @@ class _Tape:
         if not data:
             raise Corrupt(where=self.where, reason="it is cut off")
         return data
+
+    def expect_at_most(self, more: int) -> None:
+        """What was read and so many bytes more must not exceed the limit."""
+        if self._position + more > self._size_max:
+            raise Corrupt(where=self.where, reason="it holds more than its index says")
 
     def expect_end(self) -> None:
         """tarfile stops at a block of zeros, but also where the file ends or a header is damaged."""
