@@ -97,7 +97,7 @@ class Progress(Event):
 
 @dataclass(frozen=True, slots=True)
 class Item(Event):
-    """One file travelled, or would with `--dry-run`; `action` is new, changed, or asked (a missing file was asked for)."""
+    """One file travelled, or would with `--dry-run`; `action` is new, changed, or asked (for again)."""
 
     type: ClassVar[str] = "item"
     direction: str
@@ -154,7 +154,7 @@ class Problem(Event):
 class Reporter(Protocol):
     """Whoever wants to know: called from the thread of the section, must return quickly and must not raise."""
 
-    def __call__(self, event: Event) -> None: ...
+    def __call__(self, event: Event, /) -> None: ...
 
 
 def silent(event: Event) -> None:

@@ -14,12 +14,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import LocalError, NoLocalSpace
 from .known import Known
-from .tree import Entry, path_bytes, path_text
+from .tree import Base, Entry, path_bytes, path_text
 
 _BUSY_S = 10.0
 """Far longer than any transaction here takes; a holder of longer standing is another escale on the same section."""
@@ -35,14 +34,6 @@ _STEPS = (
 Numbers have no declared type: those beyond 64 bits (hostile or broken time stamps) are stored as text, which a column
 declared INTEGER would round.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """What was agreed on for one path: the file, and the version its record had on the relay."""
-
-    entry: Entry
-    version: int
 
 
 class Ledger:

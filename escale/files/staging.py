@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
 from ..digest import hasher
 from ..errors import Corrupt, LocalError
+from ..stream import Readable
 from .directories import Directories
 from .source import PIECE
 from .tree import PRIVATE, Entry, display
@@ -58,7 +59,7 @@ class Staging:
             with suppress(OSError):  # A file system without locks; the program's own lock has to do.
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def add(self, entry: Entry, stream: BinaryIO) -> Staged:
+    def add(self, entry: Entry, stream: Readable) -> Staged:
         """Store the content of `entry` from the stream and verify it.
 
         Corrupt if it has another length or digest, and then nothing stays behind; NoLocalSpace, LocalError.
@@ -92,7 +93,7 @@ class Staging:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _fill(self, descriptor: int, entry: Entry, stream: BinaryIO) -> None:
+    def _fill(self, descriptor: int, entry: Entry, stream: Readable) -> None:
         """Write and hash; never more than the entry's size, whatever the stream would give."""
         made = hasher(self._algorithm)
         left = entry.size

@@ -41,6 +41,14 @@ class Entry:
         return self.digest is not None and self.digest == other.digest
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What was agreed on for one path: the file, and the version its record had on the relay."""
+
+    entry: Entry
+    version: int
+
+
 Tree = Mapping[str, Entry]
 """Entries by path."""
 

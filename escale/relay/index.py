@@ -2,8 +2,8 @@
 
 A **record** says which version of a path is the current one.  A **persistent index** is the records of a page; an
 **update** is the records whose content lies on the relay at the moment, with the names of the pullers who have it.
-Both are merged, never overwritten blindly: of two records of one path the one with the higher version wins, ties go
-to the greater (client, digest), so that all clients settle on the same one whatever order they read in.
+Both are merged, never overwritten blindly: of two records of one path the one with the higher version wins, and
+ties are settled by what both say, so that all clients settle on the same one whatever order they read in.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class State(enum.Enum):
 class Record:
     """One path in an index.
 
-    `entry.digest` is always known here.  `version` grows by one with every push of the path (0 in format 0.7, which has
-    no versions); `client` pushed it.
+    `entry.digest` is always known here.  `version` grows by one with every push of the path; `client` pushed it.
+    Format 0.7 has neither versions nor sizes: there `version` is read as 0 and `entry.size` as -1.
     """
 
     entry: Entry
@@ -42,12 +42,14 @@ class Record:
     def path(self) -> str:
         return self.entry.path
 
-    def precedence(self) -> tuple[int, bool, str, str]:
-        """Of two records of a path the greater precedence is current; equal versions differ only after a race.
+    def precedence(self) -> tuple[int, bool, int, str, str]:
+        """Of two records of a path the greater precedence is current.
 
-        A wish beats the delivery of the same version, else it could never be heard.
+        Equal versions differ only after a race, or in format 0.7, which has none: there the later time decides, as it
+        does for the original.  A wish beats the delivery of the same version, else it could never be heard.
         """
-        return (self.version, self.state is State.WANTED, self.client, self.entry.digest or "")
+        entry = self.entry
+        return (self.version, self.state is State.WANTED, entry.mtime_ns, self.client, entry.digest or "")
 
 
 Records = Mapping[str, Record]
@@ -57,7 +59,9 @@ Records = Mapping[str, Record]
 class Update:
     """What a pusher has put on a page: `records` whose content is in the archive of the same stamp.
 
-    `consumed`: names of the pullers that have it durably.  `stamp` names the update on the relay.
+    `consumed`: names of the pullers that have it durably.  `stamp` names the update on the relay.  `garbage`: bytes
+    of members that no record names, because those files changed while they were packed.  `foreign` and `rejected` as in
+    Index.
     """
 
     page: str
@@ -65,6 +69,9 @@ class Update:
     client: str
     records: Records
     consumed: frozenset[str] = frozenset()
+    foreign: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rejected: tuple[str, ...] = ()
+    garbage: int = 0
 
     def consumed_by(self, client: str) -> Update:
         """The same update after one more puller has registered."""
@@ -75,12 +82,14 @@ class Update:
 class Index:
     """The persistent index of a page.
 
-    `foreign` keeps what a format allows others to add and asks us to preserve (format 0.7: unknown keys by path).
+    `foreign` keeps what a format allows others to add and asks us to preserve (format 0.7: by path, the lines of each
+    entry that say more or less than a record).  `rejected`: what was left out while reading, in sentences for the user.
     """
 
     page: str
     records: Records = field(default_factory=dict)
     foreign: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rejected: tuple[str, ...] = ()
 
     def merged(self, records: Iterable[Record]) -> Index:
         """With these records, where they take precedence."""

@@ -1,0 +1,235 @@
+"""Connection: a section's client, made when the relay first answers, and the relay as the last listing showed it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..clock import Clock
+from ..errors import RelayInUse
+from ..events import Problem, Reporter
+from ..files.folder import Folder
+from ..files.ledger import Ledger
+from ..files.rules import Rules
+from ..files.tree import Entry
+from ..relay.client import Client, Settings, problem_event
+from ..relay.format import Format
+from ..relay.format07 import Format07
+from ..relay.format1 import Format1
+from ..relay.lock import PageLock, unique_name
+from ..relay.marker import Marker, found_or_made
+from ..relay.relay import IndexRelay, Survey
+from ..relay.roster import Participant, Roster
+from ..seal import Seal
+from ..store.blob import BlobStore
+from ..store.memory import MemoryStore
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a section is made of, free of configuration syntax.
+
+    `seal` seals and its `fingerprint` is "" for a relay in clear; `levels` and `algorithm` are wishes that an existing
+    format 1 relay overrules.  `certify` races the relay's exclusive creation.  `patience_s`: how long to wait for a
+    lock within a pass.
+    """
+
+    section: str
+    client: str
+    root: Path
+    rules: Rules
+    settle_s: float
+    ledger: Path
+    format: str
+    levels: int
+    algorithm: str
+    fingerprint: str
+    seal: Seal
+    name_key: bytes
+    settings: Settings
+    patience_s: float
+    open_store: Callable[[], BlobStore]
+    certify: Callable[[], bool]
+    choose_codec: Callable[[Folder, Iterable[Entry]], str]
+
+
+class Connection:
+    """Opens lazily and stays open; used by one thread."""
+
+    def __init__(self, parts: Parts, clock: Clock, rng: random.Random) -> None:
+        self._parts = parts
+        self._clock = clock
+        self._rng = rng
+        self._store: BlobStore | None = None
+        self._ledger: Ledger | None = None
+        self._client: Client | None = None
+        self._roster: Roster | None = None
+        self._marker: Marker | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the relay has answered once."""
+        return self._client is not None
+
+    @property
+    def pullers(self) -> frozenset[str]:
+        """The pullers that updates wait for; empty where the format keeps no roster."""
+        return self._roster.pullers if self._roster else frozenset()
+
+    def open(self, report: Reporter) -> Client:
+        """The client; on first use the relay's marker is read, or made, and the folder and the ledger are opened."""
+        if self._client is None:
+            self._client = self._make(self._relay(), report)
+            self._clear_remnants(self._client)
+        return self._client
+
+    def look_only(self, report: Reporter) -> Client:
+        """A client for plans only: nothing is made on the relay, not even its marker."""
+        if self._client is None:
+            store = self._opened_store()
+            self._refuse_other_format(store)
+            has_marker = self._parts.format == "0.7" or store.info("escale.relay") is not None
+            self._client = self._make(self._relay() if has_marker else self._over(MemoryStore(), None), report)
+        return self._client
+
+    def listing(self) -> Survey:
+        """One listing of the relay."""
+        assert self._client is not None
+        return self._client.relay.survey()
+
+    def survey(self) -> Survey:
+        """One listing, and with it the roster: ours is entered when it is not there."""
+        assert self._client is not None
+        survey = self._client.relay.survey()
+        self._refuse_foreign(survey.foreign)
+        if self._roster is not None:
+            for problem in self._roster.refresh(survey.clients):
+                self._client.tell(problem_event(self._parts.section, problem))
+            self._enter(self._client, self._roster)
+        return survey
+
+    def close(self) -> None:
+        """Let go of the store's connections and of the ledger."""
+        for part in (self._store, self._ledger):
+            if part is not None:
+                part.close()
+        self._store = self._ledger = self._client = self._roster = None
+
+    # -- making
+
+    def _opened_store(self) -> BlobStore:
+        if self._store is None:
+            self._store = self._parts.open_store()
+        return self._store
+
+    def _relay(self) -> IndexRelay:
+        store = self._opened_store()
+        if self._parts.format == "0.7":
+            return self._over(store, None)
+        parts = self._parts
+        wish = Marker(unique_name(self._rng), parts.fingerprint, parts.levels, parts.algorithm, "listing")
+        if store.info("escale.relay") is None:
+            self._refuse_other_format(store)
+        marker = found_or_made(store, wish, parts.certify, self._clock).must_fit(parts.fingerprint, store.url)
+        return self._over(store, marker)
+
+    def _over(self, store: BlobStore, marker: Marker | None) -> IndexRelay:
+        parts = self._parts
+        self._marker = marker
+        if parts.format == "0.7":
+            return IndexRelay(store, Format07(parts.levels, parts.algorithm), parts.seal)
+        form = Format1(marker.levels if marker else parts.levels, parts.name_key)
+        return IndexRelay(store, form, parts.seal, marker.relay_id if marker else "")
+
+    def _make(self, relay: IndexRelay, report: Reporter) -> Client:
+        parts = self._parts
+        ledger = self._opened_ledger(report)
+        algorithm = self._marker.algorithm if self._marker else parts.algorithm
+        folder = Folder(parts.root, parts.rules, ledger, self._clock, algorithm, parts.settle_s)
+        if not folder.exists():
+            folder.make_root()
+        folder.sweep()
+        incarnation = self._incarnation(ledger)
+        if isinstance(relay.format, Format1):
+            self._roster = Roster(relay, relay.format)
+        lock = PageLock(
+            relay,
+            parts.client,
+            incarnation,
+            by_listing=self._locks_by_listing(relay),
+            timeout_s=parts.settings.lock_timeout_s,
+            patience_s=parts.patience_s,
+            clock=self._clock,
+            rng=self._rng,
+            sighting=ledger.sighting,
+        )
+        return Client(
+            parts.section,
+            parts.client,
+            incarnation,
+            relay,
+            folder,
+            ledger,
+            lock,
+            self._clock,
+            self._rng,
+            report,
+            parts.settings,
+            lambda entries: parts.choose_codec(folder, entries),
+        )
+
+    def _opened_ledger(self, report: Reporter) -> Ledger:
+        if self._ledger is None:
+            self._ledger = Ledger(self._parts.ledger)
+            if self._ledger.damaged:
+                message = f"the ledger was damaged and lies aside as {self._ledger.damaged}; a new one is begun"
+                report(Problem(self._parts.section, "L150", message, exit_code=3))
+        return self._ledger
+
+    def _locks_by_listing(self, relay: IndexRelay) -> bool:
+        if self._marker is not None:
+            return self._marker.exclusion == "listing"
+        return not relay.store.guarantees.exclusive_create
+
+    def _incarnation(self, ledger: Ledger) -> str:
+        known = ledger.meta("incarnation")
+        if known is None:
+            known = unique_name(self._rng)
+            ledger.set_meta("incarnation", known)
+        return known
+
+    def _clear_remnants(self, client: Client) -> None:
+        client.relay.store.sweep(self._parts.settings.lock_timeout_s)
+
+    # -- the others
+
+    def _enter(self, client: Client, roster: Roster) -> None:
+        me = Participant(client.name, client.settings.mode.pulls, client.incarnation)
+        known = roster.find(client.name)
+        if known == me:
+            return
+        if known is not None and known.incarnation != me.incarnation:
+            message = f"another machine used the client name {client.name!r} on this relay, or this one was set up anew"
+            client.tell(Problem(self._parts.section, "P401", message, "Give each machine its own: client name = ..."))
+        roster.enter(me)
+        survey = client.relay.survey()
+        for problem in roster.refresh(survey.clients):
+            client.tell(problem_event(self._parts.section, problem))
+
+    def _refuse_other_format(self, store: BlobStore) -> None:
+        self._refuse_foreign(tuple(blob.name for blob in store.list()))
+
+    def _refuse_foreign(self, names: tuple[str, ...]) -> None:
+        """Say so and touch nothing when clients of the other format use the directory."""
+        other: Format = Format1() if self._parts.format == "0.7" else Format07()
+        met = next((name for name in names if other.parse(name)), None)
+        if met is not None:
+            raise OtherFormat(name=met, theirs=other.number, ours=self._parts.format)
+
+
+class OtherFormat(RelayInUse):
+    """this relay is used in format {theirs} (it holds {name}), but this client speaks format {ours}"""
+
+    advice = "Nothing was touched. Write: relay format = {theirs}, or use another directory."

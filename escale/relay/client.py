@@ -1,0 +1,183 @@
+"""Client: one participant of a relay, with everything a push or a pull needs, and the pages as it last read them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
+
+from ..clock import Clock
+from ..errors import Corrupt, EscaleError, Missing
+from ..events import Event, Problem, Reporter, Skipped, Waiting
+from ..files.folder import Folder
+from ..files.ledger import Ledger
+from ..files.tree import Base, Entry
+from .index import Index, Record, Update
+from .lock import PageLock, unique_name
+from .plan import Local, Mode
+from .relay import IndexRelay, PageView, UpdateView
+
+READ_ATTEMPTS = 4
+"""How often a page is looked at again when something vanished between the listing and the reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a client behaves.
+
+    `size_max`: bytes of user files in an update; `count`: how many pullers an update waits for, None for all on the
+    roster; `compression`: a codec or auto; `lock_timeout_s` seconds; `workers` threads for (de)compression.
+    """
+
+    mode: Mode
+    size_max: int
+    count: int | None
+    compression: str
+    workers: int
+    lock_timeout_s: float
+    algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageState:
+    """A page as read: `stored` is the persistent index, `index` the same with the updates' records merged in."""
+
+    view: PageView
+    stored: Index
+    updates: tuple[tuple[UpdateView, Update], ...]
+
+    @property
+    def index(self) -> Index:
+        """What is current on this page, wherever it is written."""
+        return self.stored.merged(record for _, update in self.updates for record in update.records.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A file that is not where it should be: `reason` is one of the words of `escalectl pending`, `size` in bytes."""
+
+    path: str
+    page: str
+    reason: str
+    size: int
+    message: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one pass did, for its last line, its exit code and the answer to "why is it not there yet"."""
+
+    up_files: int = 0
+    up_bytes: int = 0
+    down_files: int = 0
+    down_bytes: int = 0
+    conflicts: int = 0
+    skipped: dict[str, Skipped] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    waiting: list[Pending] = field(default_factory=list)
+
+    def add_waiting(self, page: str, reason: str, message: str, entries: Iterable[Entry]) -> None:
+        """Files that share a page and a reason."""
+        self.waiting.extend(Pending(one.path, page, reason, max(0, one.size), message) for one in entries)
+
+
+@dataclass(slots=True)
+class Client:
+    """One participant.  Used by one thread.
+
+    `incarnation`: 16 hex digits, made once and kept in the ledger; tells this client's remnants from everybody else's.
+    `choose_codec(entries)` answers `compression = auto`.  `undeliverable`: by stamp, paths that the archive of an
+    update twice failed to deliver intact.
+    """
+
+    section: str
+    name: str
+    incarnation: str
+    relay: IndexRelay
+    folder: Folder
+    ledger: Ledger
+    lock: PageLock
+    clock: Clock
+    rng: random.Random
+    report: Reporter
+    settings: Settings
+    choose_codec: Callable[[Iterable[Entry]], str]
+    tally: Tally = field(default_factory=Tally)
+    pages: dict[str, PageState] = field(default_factory=dict)
+    undeliverable: dict[str, set[str]] = field(default_factory=dict)
+
+    def tell(self, event: Event) -> None:
+        """Report, and count what the end of the pass has to mention."""
+        if isinstance(event, Skipped):
+            self.tally.skipped[event.path] = event
+        elif isinstance(event, Problem):
+            self.tally.problems.append(event)
+        self.report(event)
+
+    def skip(self, path: str, reason: str, message: str, code: str = "L203") -> None:
+        """One file does not take part in this pass; the others do."""
+        self.tell(Skipped(self.section, path, reason, code, message))
+
+    def wait(self, page: str, reason: str, message: str, entries: Collection[Entry]) -> None:
+        """Files of a page stay behind in this pass, for a reason they share."""
+        self.tally.add_waiting(page, reason, message, entries)
+        size = sum(max(0, one.size) for one in entries)
+        self.tell(Waiting(self.section, page, reason, len(entries), size, message))
+
+    def unique(self) -> str:
+        """A name part nobody else will use."""
+        return unique_name(self.rng)
+
+    def read_page(self, view: PageView) -> PageState:
+        """The page's indices, from memory if the listing shows nothing new.
+
+        What vanishes while we read was taken away by another client; the page is looked at again.
+        """
+        for _ in range(READ_ATTEMPTS):
+            known = self.pages.get(view.page)
+            if known and known.view.tags == view.tags:
+                self.pages[view.page] = replace(known, view=view)
+                return self.pages[view.page]
+            try:
+                state = self._read(view, known)
+            except Missing as error:
+                last = error
+                view = self.relay.look(view.page)
+                continue
+            self.pages[view.page] = state
+            return state
+        raise Corrupt(where=f"page {view.page}", reason=f"its files vanish while they are read ({last})")
+
+    def look_again(self, page: str) -> PageState:
+        """The page as it is now."""
+        return self.read_page(self.relay.look(page))
+
+    def _read(self, view: PageView, known: PageState | None) -> PageState:
+        unchanged = known is not None and known.view.index_tags == view.index_tags
+        stored = known.stored if known and unchanged else self.relay.read_index(view)
+        updates = [
+            (one, self._whole_update(view, one, stored))
+            for one in view.updates
+            if one.is_named or (self.relay.format.reads_under_lock and not view.locks)
+        ]
+        return PageState(view, stored, tuple(updates))
+
+    def _whole_update(self, view: PageView, one: UpdateView, stored: Index) -> Update:
+        """The update; where format 0.7 lost its records (a known defect) any of the page may be in it."""
+        update = self.relay.read_update(view.page, one)
+        if not update.records and self.relay.format.overwrites:
+            return replace(update, records=stored.records)
+        return update
+
+    def agree(self, records: Iterable[Record], local: Local) -> None:
+        """Remember, durably, that these records are what this folder and the relay have in common."""
+        agreed = [(record.entry, record.version) for record in records]
+        if agreed:
+            self.ledger.agree(agreed)
+            local.bases.update((entry.path, Base(entry, version)) for entry, version in agreed)
+
+
+def problem_event(section: str, error: EscaleError, retry_s: float | None = None) -> Problem:
+    """The event that tells of an error."""
+    return Problem(section, error.code, str(error), error.next_step, retry_s, error.exit_code)
+

@@ -1,0 +1,87 @@
+"""Recovery: finish what is visible, erase what is not.
+
+Runs at the beginning of every pass and after every failed one, so it is exercised daily.  Remnants of our own are dealt
+with at once, those of others when nobody has touched them for `lock timeout`.
+
+    found on the page                                means                               done
+    a lock of ours                                   we died holding it                  removed
+    a lock of another, untouched for too long        he died holding it                  removed
+    update data of ours that no update index names   we died sending it                  removed
+    the same of another, untouched for too long      he died sending it                  removed
+    an update whose records the index lacks          its pusher died before the index    index written
+    an update that all expected pullers have         the last one died before removing   removed, index first
+    an update index without its data                 nobody can ever fetch it            removed; files are asked for
+"""
+
+from __future__ import annotations
+
+from .client import Client, PageState
+from .index import Update
+from .lock import Busy
+from .plan import is_complete, missing_from
+from .pull import finish
+from .relay import PageView, UpdateView
+
+
+def recover_page(client: Client, view: PageView, pullers: frozenset[str]) -> PageState:
+    """Put one page in order and return it as read; while somebody else is at work on it, only read it."""
+    if view.locks:
+        busy = client.lock.clear(view)
+        view = client.relay.look(view.page)
+        if busy is not None:
+            return client.read_page(view)
+    if _sweep_data(client, view):
+        view = client.relay.look(view.page)
+    state = client.read_page(view)
+    return _repair(client, state, pullers) if _unfinished(client, state, pullers) else state
+
+
+def _sweep_data(client: Client, view: PageView) -> bool:
+    """Remove data without a name; True if something was removed.
+
+    In format 0.7 lone data may be a good update whose index was lost, and is consumed as one; unless it is ours.
+    """
+    removed = False
+    for update in view.updates:
+        if update.is_named or update.data is None:
+            continue
+        mine = update.stamp in (client.ledger.meta(f"stamp {view.page}"), _own_stamp(client, update.stamp))
+        age = client.clock.now() - client.ledger.sighting(f"data {update.data.info.name}", client.clock.now())
+        if mine or (age >= client.settings.lock_timeout_s and not client.relay.format.reads_under_lock):
+            client.relay.delete_data(view.page, update.stamp)
+            removed = True
+    return removed
+
+
+def _own_stamp(client: Client, stamp: str) -> str | None:
+    """The stamp if it carries our incarnation, as those of format 1 do."""
+    return stamp if stamp.endswith(client.incarnation) else None
+
+
+def _unfinished(client: Client, state: PageState, pullers: frozenset[str]) -> list[tuple[UpdateView, Update]]:
+    return [(view, update) for view, update in state.updates if _needs_repair(client, state, view, update, pullers)]
+
+
+def _needs_repair(
+    client: Client, state: PageState, view: UpdateView, update: Update, pullers: frozenset[str]
+) -> bool:
+    if view.data is None or not update.records:
+        return True
+    return bool(missing_from(state.stored.records, update)) or is_complete(update, pullers, client.settings.count)
+
+
+def _repair(client: Client, state: PageState, pullers: frozenset[str]) -> PageState:
+    """Under the lock, on a fresh look: what was unfinished a moment ago may be finished by now."""
+    held = client.lock.claim(state.view.page, "w")
+    if isinstance(held, Busy):
+        return state
+    state = client.look_again(state.view.page)
+    for view, update in _unfinished(client, state, pullers):
+        if view.data is None or not update.records or is_complete(update, pullers, client.settings.count):
+            finish(client, state, view, update)
+        else:
+            missing = missing_from(state.stored.records, update)
+            client.relay.write_index(state.stored.merged(missing), state.view, client.unique())
+        state = client.look_again(state.view.page)
+    client.lock.release(held)
+    return state

@@ -1,0 +1,72 @@
+"""The roster of a format 1 relay: every client says once that it takes part, so that updates can wait for the pullers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from ..errors import Corrupt, Missing, PeerError
+from .format1 import Format1
+from .relay import Blob, IndexRelay
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """One client as the roster knows it; `pulls`: updates wait for it; `incarnation` tells two of one name apart."""
+
+    name: str
+    pulls: bool
+    incarnation: str
+
+    def encode(self) -> bytes:
+        """JSON."""
+        return json.dumps({"client": self.name, "pulls": self.pulls, "incarnation": self.incarnation}).encode()
+
+    @classmethod
+    def decode(cls, data: bytes, where: str) -> Participant:
+        """Corrupt for anything else."""
+        try:
+            found = json.loads(data)
+            return cls(str(found["client"]), bool(found["pulls"]), str(found["incarnation"]))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise Corrupt(where=where, reason="it is not an entry of the roster") from error
+
+
+class Roster:
+    """Reads each entry once and again when the listing shows it changed."""
+
+    def __init__(self, relay: IndexRelay, form: Format1) -> None:
+        self._relay = relay
+        self._form = form
+        self._known: dict[str, tuple[str, Participant]] = {}
+
+    def refresh(self, blobs: tuple[Blob, ...]) -> list[PeerError]:
+        """Take in what a survey shows; returns what could not be read."""
+        problems = []
+        present = {blob.info.name: blob for blob in blobs}
+        self._known = {name: known for name, known in self._known.items() if name in present}
+        for name, blob in present.items():
+            known = self._known.get(name)
+            if known and known[0] == blob.info.tag:
+                continue
+            try:
+                found = Participant.decode(self._relay.read_blob(blob.place), name)
+                self._known[name] = (blob.info.tag, found)
+            except Missing:
+                continue
+            except PeerError as error:
+                problems.append(error)
+        return problems
+
+    def find(self, client: str) -> Participant | None:
+        """The entry of a client."""
+        return next((one for _, one in self._known.values() if one.name == client), None)
+
+    def enter(self, participant: Participant) -> None:
+        """Write or replace one's own entry."""
+        self._relay.write_blob(self._form.client_place(participant.name), participant.encode())
+
+    @property
+    def pullers(self) -> frozenset[str]:
+        """Names of all clients that updates wait for."""
+        return frozenset(one.name for _, one in self._known.values() if one.pulls)

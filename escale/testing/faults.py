@@ -1,0 +1,86 @@
+"""Stores that misbehave on purpose, and clients that die on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from ..store.blob import BlobInfo, BlobStore
+
+MUTATIONS = frozenset({"put", "create", "delete"})
+
+
+class Crash(BaseException):
+    """The simulated process died.  Not an Exception: no handler may survive it."""
+
+
+class HookedStore(BlobStore):
+    """Calls `before(verb, name)` ahead of each operation and `after(verb, name)` when it is done: to count, to stop,
+    to fail, to die.  What the hooks raise comes through."""
+
+    def __init__(
+        self,
+        inner: BlobStore,
+        before: Callable[[str, str], None] = lambda verb, name: None,
+        after: Callable[[str, str], None] = lambda verb, name: None,
+    ) -> None:
+        self._inner = inner
+        self._before = before
+        self._after = after
+        self.url = inner.url
+        self.guarantees = inner.guarantees
+
+    def get(self, name: str) -> BinaryIO:
+        self._before("get", name)
+        stream = self._inner.get(name)
+        self._after("get", name)
+        return stream
+
+    def put(self, name: str, source: BinaryIO) -> int:
+        self._before("put", name)
+        sent = self._inner.put(name, source)
+        self._after("put", name)
+        return sent
+
+    def create(self, name: str, data: bytes) -> bool:
+        self._before("create", name)
+        created = self._inner.create(name, data)
+        self._after("create", name)
+        return created
+
+    def delete(self, name: str) -> None:
+        self._before("delete", name)
+        self._inner.delete(name)
+        self._after("delete", name)
+
+    def list(self, prefix: str = "") -> Iterator[BlobInfo]:
+        self._before("list", prefix)
+        found = [*self._inner.list(prefix)]
+        self._after("list", prefix)
+        return iter(found)
+
+    def info(self, name: str) -> BlobInfo | None:
+        self._before("info", name)
+        found = self._inner.info(name)
+        self._after("info", name)
+        return found
+
+    def sweep(self, older_than_s: float) -> int:
+        return self._inner.sweep(older_than_s)
+
+
+class Fuse:
+    """A hook that dies at the n-th mutation and stays dead: every later operation raises again."""
+
+    def __init__(self, mutations: int) -> None:
+        self.left = mutations
+        self.blown = False
+
+    def __call__(self, verb: str, name: str) -> None:
+        if self.blown:
+            raise Crash
+        if verb in MUTATIONS:
+            if self.left == 0:
+                self.blown = True
+                raise Crash
+            self.left -= 1
