@@ -401,6 +401,14 @@ def test_huge_headers_are_refused() -> None:
             unpacked(packed)
 
 
+def test_headers_that_take_tarfile_for_ever_are_refused() -> None:
+    """But not a name of 255 digits."""
+    assert set(unpacked(hostile(info("1" * 255)))) == {"1" * 255}
+    payload = b"1" * 15_000
+    with pytest.raises(Corrupt, match="headers that no client writes"):
+        unpacked(info("a", tarfile.XHDTYPE, len(payload)).tobuf(tarfile.USTAR_FORMAT) + payload.ljust(15_360, b"\0"))
+
+
 @pytest.mark.parametrize("size", [-1, -512, -(2**40)])
 def test_negative_sizes_are_refused(size: int) -> None:
     for kind in (tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME):
