@@ -63,7 +63,8 @@ Item = TypeVar("Item")
 def compress(pieces: Iterable[bytes], codec: str, workers: int) -> Iterator[bytes]:
     """The compressed bytes of the pieces, computed by `workers` threads as they are pulled.
 
-    `codec` is one of CODECS.  No piece that comes out is empty.  Close the iterator to release the threads before its end.
+    `codec` is one of CODECS.  No piece that comes out is empty.  Close the iterator to release the threads before its
+    end.
     """
     assert codec in CODECS
     if codec == "bz2":
