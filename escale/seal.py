@@ -112,9 +112,9 @@ class Seal(ABC):
     """Turns a blob into what may lie on the relay, and back.
 
     `context` says which blob it is (relay, page, role, update); unsealing wants the same text.  The streams returned
-    pull from `source` as they are read, hold a bounded number of bytes and do not close it.  `unseal` yields nothing
-    that was not authenticated, and its reader raises Forged as soon as something does not fit, at the latest instead of
-    the end: what was read before is genuine, but whether it is whole is known only when the end was reached.
+    pull from `source` as they are read, hold a bounded number of bytes, and closing them closes `source`.  `unseal`
+    yields nothing that was not authenticated, and its reader raises Forged as soon as something does not fit, at the
+    latest instead of the end: what was read before is genuine, but whether it is whole is known only at the end.
     """
 
     name_key: bytes
@@ -143,10 +143,10 @@ class NoSeal(Seal):
     name_key = b""
 
     def seal(self, source: BinaryIO, context: str) -> BinaryIO:
-        return stream_of(pieces_of(source))
+        return stream_of(pieces_of(source), source)
 
     def unseal(self, source: BinaryIO, context: str) -> BinaryIO:
-        return stream_of(pieces_of(source))
+        return stream_of(pieces_of(source), source)
 
 
 CHUNK = 64 * 1024
@@ -164,10 +164,10 @@ class StreamSeal(Seal):
         self.name_key = key.derive(b"names")
 
     def seal(self, source: BinaryIO, context: str) -> BinaryIO:
-        return stream_of(self._sealed(source, _bound(context)))
+        return stream_of(self._sealed(source, _bound(context)), source)
 
     def unseal(self, source: BinaryIO, context: str) -> BinaryIO:
-        return stream_of(self._unsealed(source, context))
+        return stream_of(self._unsealed(source, context), source)
 
     def _sealed(self, source: BinaryIO, bound: bytes) -> Iterator[bytes]:
         from nacl import bindings as sodium
@@ -247,10 +247,10 @@ class FernetSeal(Seal):
         self.name_key = key.derive(b"names")
 
     def seal(self, source: BinaryIO, context: str) -> BinaryIO:
-        return stream_of(_base64_of(self._token(source)))
+        return stream_of(_base64_of(self._token(source)), source)
 
     def unseal(self, source: BinaryIO, context: str) -> BinaryIO:
-        return stream_of(self._plain(source, context))
+        return stream_of(self._plain(source, context), source)
 
     def _token(self, source: BinaryIO) -> Iterator[bytes]:
         from cryptography.hazmat.primitives.padding import PKCS7

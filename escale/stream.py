@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -27,11 +27,12 @@ class PieceReader(io.RawIOBase):
     """Pieces as a raw stream; wrap it in a BufferedReader.
 
     An error of the pieces is raised again by every later read: a finished generator would look like a clean end.
-    Closing it closes the generator, hence releases what that holds.
+    Closing it closes the generator, hence releases what that holds, and then `source` if one is given.
     """
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
+    def __init__(self, pieces: Iterator[bytes], source: BinaryIO | None = None) -> None:
         self._pieces = pieces
+        self._source = source
         self._rest = memoryview(b"")
         self._error: Exception | None = None
 
@@ -51,9 +52,15 @@ class PieceReader(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        if not self.closed and hasattr(self._pieces, "close"):
-            self._pieces.close()
+        if self.closed:
+            return
         super().close()
+        try:
+            if hasattr(self._pieces, "close"):
+                self._pieces.close()
+        finally:
+            if self._source is not None:
+                self._source.close()
 
     def _next(self) -> bytes | None:
         if self._error is not None:
@@ -65,9 +72,9 @@ class PieceReader(io.RawIOBase):
             raise
 
 
-def stream_of(pieces: Iterator[bytes]) -> io.BufferedReader:
-    """The pieces as a stream whose `read(n)` returns n bytes unless the end comes first."""
-    return io.BufferedReader(PieceReader(pieces), PIECE)
+def stream_of(pieces: Iterator[bytes], source: BinaryIO | None = None) -> io.BufferedReader:
+    """The pieces as a stream whose `read(n)` returns n bytes unless the end comes first; owns `source`, if given."""
+    return io.BufferedReader(PieceReader(pieces, source), PIECE)
 
 
 def pieces_of(source: Readable) -> Iterator[bytes]:

@@ -59,6 +59,15 @@ def test_two_sealings_of_the_same_differ(seal_for: SealFor) -> None:
     assert seal.seal_bytes(b"same", PLACE) != seal.seal_bytes(b"same", PLACE)
 
 
+def test_closing_a_stream_closes_what_it_pulls_from(seal_for: SealFor) -> None:
+    """A connection to the relay, usually; also where nothing was read yet."""
+    for seal in (seal_for(KEY), NoSeal()):
+        for opened in (seal.seal, seal.unseal):
+            source = io.BytesIO(b"x")
+            opened(source, PLACE).close()
+            assert source.closed
+
+
 def test_no_seal_is_the_identity() -> None:
     assert NoSeal().unseal_bytes(NoSeal().seal_bytes(b"in clear", PLACE), "elsewhere") == b"in clear"
     assert NoSeal().name_key == b""

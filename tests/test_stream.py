@@ -61,7 +61,9 @@ def test_closing_the_stream_closes_what_it_pulls_from() -> None:
         finally:
             released.append(True)
 
-    stream = stream_of(pieces())
+    source = io.BytesIO()
+    stream = stream_of(pieces(), source)
     assert stream.read(3) == b"one"
+    assert not source.closed
     stream.close()
-    assert released == [True]
+    assert released == [True] and source.closed

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import BinaryIO
 
-from ..digest import Hasher, digest_of, hasher
+from ..digest import digest_of, hasher
 from ..errors import Changing, Corrupt, LocalError
 from ..files.source import Source
 from ..files.tree import Entry, display, path_bytes, validate_path
@@ -61,11 +61,13 @@ class Packer(io.BufferedReader):
     `entries` are packed in their order, from the files that `open_source` opens, which raises LocalError for a file it
     cannot open.  `progress` is called with the files and the plain bytes done so far.  At the end of the stream
     `packed` has, by path, what was really read, with its digest, and `skipped` why a file is not in it: Changing if it
-    did not hold still.  Close it, also when it was not read to its end.
+    did not hold still; `garbage` is the plain bytes of members that nobody is to be told of (add them to
+    `plain_size_max`).  Close it, also when it was not read to its end.
     """
 
     packed: dict[str, Entry]
     skipped: dict[str, LocalError]
+    garbage: int
 
     def __init__(
         self,
@@ -78,6 +80,7 @@ class Packer(io.BufferedReader):
     ) -> None:
         self.packed = {}
         self.skipped = {}
+        self.garbage = 0
         self._entries = entries
         self._open_source = open_source
         self._algorithm = algorithm
@@ -114,7 +117,8 @@ class Packer(io.BufferedReader):
     def _streamed(self, source: Source) -> Iterator[bytes]:
         """The header promises a size and the member keeps to it, come what may; only then is it named or not."""
         entry, digest = source.entry, hasher(self._algorithm)
-        yield header(entry)
+        head = header(entry)
+        yield head
         left = entry.size
         try:
             while left and (piece := source.read(min(PIECE, left))):
@@ -127,14 +131,11 @@ class Packer(io.BufferedReader):
             self.skipped[entry.path] = _unreadable(entry, error)
         yield from _zeros(left)
         yield _padding(entry.size)
-        self._conclude(source, digest, is_whole=left == 0)
-
-    def _conclude(self, source: Source, digest: Hasher, is_whole: bool) -> None:
-        path = source.entry.path
-        if is_whole and source.is_unchanged():
-            self.packed[path] = replace(source.entry, digest=digest.hexdigest())
+        if left == 0 and source.is_unchanged():
+            self.packed[entry.path] = replace(entry, digest=digest.hexdigest())
         else:
-            self.skipped.setdefault(path, Changing(path))
+            self.skipped.setdefault(entry.path, Changing(entry.path))
+            self.garbage += len(head) + _padded(entry.size)
 
 
 def _unreadable(entry: Entry, error: OSError) -> LocalError:
