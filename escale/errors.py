@@ -7,6 +7,8 @@
           Changing            a file that is being written; its time will come
         NoLocalSpace        the local disk is full
         SecretError         a password, key or host key was refused, or is missing
+          HostKeyUnknown      nobody said that this host key is the right one
+            HostKeyChanged      somebody said that another one is
           ExposedSecret       the file that holds it can be read by others
         RelayInUse          the relay speaks another format, or another key
         AlreadyRunning      another process has this configuration in hand
@@ -16,6 +18,7 @@
         NoSuchRelay         no such directory or bucket
         Unreachable         no answer, or one that promises better luck later
         Refused             an answer that will not change by asking again
+          UntrustedCertificate  a server that cannot prove who it is
         NoRelaySpace        the relay is full
       PeerError           what lies on the relay is not what a client writes
         Corrupt             damaged, truncated, or from a hostile hand
@@ -112,6 +115,25 @@ class ExposedSecret(SecretError):
     advice = "chmod 600 {path}"
 
 
+class HostKeyUnknown(SecretError):
+    """{host} shows a host key that is not known here: {kind} {fingerprint}"""
+
+    code = "K204"
+    advice = (
+        "Compare it with the server's administrator, then write:  host key = {fingerprint}\n"
+        "or, to trust the first one seen:                          host key = accept-new"
+    )
+
+
+class HostKeyChanged(HostKeyUnknown):
+    """{host} shows another host key than the one that is known here: {kind} {fingerprint} instead of {expected}"""
+
+    advice = (
+        "The server was reinstalled, or somebody stands in between: ask its administrator before anything else.\n"
+        "If the new key is right, write:  host key = {fingerprint}"
+    )
+
+
 class RelayInUse(UserError):
     """{what}"""
 
@@ -167,6 +189,14 @@ class Refused(StoreError):
 
     code = "R302"
     exit_code = 77
+
+
+class UntrustedCertificate(Refused):
+    """the certificate of {where} is not accepted: {reason}"""
+
+    code = "R305"
+    exit_code = 13
+    advice = "your own authority: ca file = /path/ca.pem"
 
 
 class NoRelaySpace(StoreError):
