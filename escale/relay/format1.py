@@ -34,6 +34,9 @@ MARKER = "escale.relay"
 INDEX_BYTES_MAX = 512 * 1024 * 1024
 """Plain bytes of an index: a million records of 500 bytes; more is a bomb."""
 
+LINE_BYTES_MAX = 64 * 1024
+"""A path of 4096 bytes, each escaped in six characters, and the rest of its record."""
+
 _GENERATION = r"(?P<generation>[0-9]{10})-(?P<unique>[0-9a-f]{16})"
 _STAMP = r"(?P<stamp>[0-9]{20}-[0-9a-f]{16})"
 _PAGE = r"(?P<page>0|[0-9a-f]{16})"
@@ -208,6 +211,8 @@ def _lines(data: bytes) -> Iterator[bytes]:
         if total > INDEX_BYTES_MAX:
             raise ValueError("it is too large to be an index")
         *whole, rest = (rest + piece).split(b"\n")
+        if len(rest) > LINE_BYTES_MAX:
+            raise ValueError("it has a line that is too long")
         yield from whole
     if rest or inflate.unused_data:
         raise ValueError("it does not end where it should")

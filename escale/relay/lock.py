@@ -122,13 +122,16 @@ class PageLock:
     def _create(self, page: str, nonce: str, text: bytes) -> Held | Busy:
         name = self._relay.format.name(Place(Role.LOCK, page))
         held = Held(name, nonce)
-        if self._relay.store.create(name, text):
-            if self._by_listing:
-                self._clock.sleep(READ_BACK_WAIT_S)
-                if not self.confirm(held):
-                    return self._busy(name)
-            return held
-        return self._clear_one(name) or Busy("", "", self._clock.now())
+        if not self._relay.store.create(name, text):
+            if busy := self._clear_one(name):
+                return busy
+            if not self._relay.store.create(name, text):
+                return self._busy(name)
+        if self._by_listing:
+            self._clock.sleep(READ_BACK_WAIT_S)
+            if not self.confirm(held):
+                return self._busy(name)
+        return held
 
     def _announce(self, page: str, nonce: str, text: bytes) -> Held | Busy:
         name = self._relay.format.name(Place(Role.LOCK, page, unique=nonce[-16:]))

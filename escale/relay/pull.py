@@ -235,6 +235,7 @@ def finish(client: Client, state: PageState, view: UpdateView, update: Update) -
     missing = missing_from(state.stored.records, update)
     if missing:
         client.relay.write_index(state.stored.merged(missing), state.view, client.unique())
+    client.ledger.set_meta(f"finished {state.view.page}", view.stamp)
     freed = client.relay.delete_update(view)
     client.tell(PageFreed(client.section, state.view.page, freed, tuple(sorted(update.consumed))))
 

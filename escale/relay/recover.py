@@ -7,7 +7,8 @@ with at once, those of others when nobody has touched them for `lock timeout`.
     a lock of ours                                   we died holding it                  removed
     a lock of another, untouched for too long        he died holding it                  removed
     update data of ours that no update index names   we died sending it                  removed
-    the same of another, untouched for too long      he died sending it                  removed
+    the same of an update that we were removing      we died half-way                    removed
+    the same of another, untouched for too long      he died sending or removing it      removed
     an update whose records the index lacks          its pusher died before the index    index written
     an update that all expected pullers have         the last one died before removing   removed, index first
     an update index without its data                 nobody can ever fetch it            removed; files are asked for
@@ -45,7 +46,7 @@ def _sweep_data(client: Client, view: PageView) -> bool:
     for update in view.updates:
         if update.is_named or update.data is None:
             continue
-        mine = update.stamp in (client.ledger.meta(f"stamp {view.page}"), _own_stamp(client, update.stamp))
+        mine = _is_ours(client, view.page, update.stamp)
         age = client.clock.now() - client.ledger.sighting(f"data {update.data.info.name}", client.clock.now())
         if mine or (age >= client.settings.lock_timeout_s and not client.relay.format.reads_under_lock):
             client.relay.delete_data(view.page, update.stamp)
@@ -53,9 +54,10 @@ def _sweep_data(client: Client, view: PageView) -> bool:
     return removed
 
 
-def _own_stamp(client: Client, stamp: str) -> str | None:
-    """The stamp if it carries our incarnation, as those of format 1 do."""
-    return stamp if stamp.endswith(client.incarnation) else None
+def _is_ours(client: Client, page: str, stamp: str) -> bool:
+    """Whether we began to send this update, or to remove it."""
+    begun = (client.ledger.meta(f"stamp {page}"), client.ledger.meta(f"finished {page}"))
+    return stamp in begun or stamp.endswith(client.incarnation)
 
 
 def _unfinished(client: Client, state: PageState, pullers: frozenset[str]) -> list[tuple[UpdateView, Update]]:
