@@ -33,10 +33,10 @@ class Directories:
 
     def open(self, directory: str, make: bool = False) -> int:
         """A descriptor, ours to close and good until the next call; with `make` missing directories are made."""
-        if self._last[0] == directory:
-            return self._last[1]
-        self._forget()
-        self._last = (directory, self._walk(directory, make))
+        if self._last[0] != directory:
+            self._forget()
+            if directory:
+                self._last = (directory, self._walk(directory, make))
         return self._last[1]
 
     def full(self, directory: str) -> bytes:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 FEW = 64
 """Up to so many files are synchronised one by one.
 
-One syncfs costs about as much as some dozens of fsync (measured, see `benchmarks/`), but it also waits for what other
-programs have written, so it is not used for a handful.
+Ten thousand small files took 1.3 to 4.2 s one by one and 0.4 to 0.6 s together (ext4, virtual disk); with spinning disks
+the gap is wider.  But one syncfs also waits for all that other programs have written, so it is not used for a handful.
 """
 
 

@@ -23,7 +23,7 @@ from ..stream import Readable
 from .directories import Directories
 from .source import PIECE
 from .tree import PRIVATE, Entry, display
-from .trouble import local_error
+from .trouble import is_disk_full, local_error
 
 _PREFIX = "staging-"
 
@@ -48,11 +48,12 @@ class Staging:
     """
 
     def __init__(self, root: Path, algorithm: str) -> None:
+        self._root = str(root)
         self.directory = os.fsencode(root / PRIVATE / f"{_PREFIX}{secrets.token_hex(8)}")
         self._algorithm = algorithm
         self._count = 0
         name = os.path.basename(self.directory)
-        with _errors(os.fsdecode(self.directory)), Directories(root) as directories:
+        with _errors(self._root, self._root), Directories(root) as directories:
             private = directories.open(PRIVATE, make=True)
             os.mkdir(name, 0o700, dir_fd=private)
             self._descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=private)
@@ -67,11 +68,11 @@ class Staging:
         self._count += 1
         name = b"%d" % self._count
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        with _errors(entry.path):
+        with _errors(entry.path, self._root):
             descriptor = os.open(name, flags, 0o600, dir_fd=self._descriptor)
         try:
             self._fill(descriptor, entry, stream)
-            with _errors(entry.path):
+            with _errors(entry.path, self._root):
                 status = _finished(descriptor, entry)
         except BaseException:
             os.unlink(name, dir_fd=self._descriptor)
@@ -100,7 +101,7 @@ class Staging:
         while left and (piece := stream.read(min(PIECE, left))):
             made.update(piece)
             left -= len(piece)
-            with _errors(entry.path):
+            with _errors(entry.path, self._root):
                 _write(descriptor, piece)
         if left:
             raise Corrupt(where=display(entry.path), reason=f"{left} of its {entry.size} bytes are missing")
@@ -113,7 +114,7 @@ class Staging:
 def sweep_staging(root: Path) -> int:
     """Remove the staging of runs that crashed; how many there were.  LocalError if one cannot be looked at."""
     removed = 0
-    with _errors(os.fsdecode(root)), Directories(root) as directories:
+    with _errors(str(root), str(root)), Directories(root) as directories:
         try:
             private = directories.open(PRIVATE)
         except FileNotFoundError:
@@ -155,10 +156,11 @@ def _write(descriptor: int, piece: bytes) -> None:
 
 
 @contextmanager
-def _errors(path: str) -> Iterator[None]:
+def _errors(path: str, root: str) -> Iterator[None]:
+    """Trouble with one file names that file; a full disk is a matter of the whole folder."""
     try:
         yield
     except OSError as error:
-        raise local_error(path, error) from error
+        raise local_error(root if is_disk_full(error) else path, error) from error
     except OverflowError as error:
         raise LocalError(path=display(path), reason="its time stamp is beyond what the system can store") from error

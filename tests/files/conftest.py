@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +95,30 @@ class Home:
 def arriving(path: str, content: bytes, mtime_ns: int = OLD_NS + 5, mode: int = 0o640) -> Entry:
     """The entry of a file that comes from the relay."""
     return Entry(path, len(content), mtime_ns, mode, digest_of([content]))
+
+
+@pytest.fixture
+def public_directory() -> Iterator[Path]:
+    """A directory that every user can reach; those pytest makes are closed to others."""
+    with tempfile.TemporaryDirectory() as made:
+        os.chmod(made, 0o777)
+        yield Path(made)
+
+
+def run_unprivileged(script: str, *arguments: str) -> str:
+    """What the Python script prints when it runs as nobody; root, as whom tests often run, may read and write all."""
+    prologue = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from tests.files.conftest import Folder, Home, Ledger, Rules, SetClock\n"
+        "if os.geteuid() == 0:\n"
+        "    os.setgroups([])\n"
+        "    os.setgid(65534)\n"
+        "    os.setuid(65534)\n"
+    )
+    command = [sys.executable, "-c", prologue + script, *arguments]
+    top = Path(__file__).parents[2]
+    return subprocess.run(command, cwd=top, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture
