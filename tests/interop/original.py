@@ -2,7 +2,7 @@
 
 It was written for Python 2.7 and 3.5; a line in a .pth file gives it back the two names of the standard library that
 are gone since.  It needs requests, cryptography and pyOpenSSL without saying so.  Its first run asks whether the
-licence is accepted (`-y`), its state lies below HOME, and unless `cache dir` is set it keeps its cache inside the folder
+licence is accepted (`-y`), its state lies below HOME, and unless `cache dir` is set it keeps its cache in the folder
 it synchronises.  The host of a relay must begin with a letter, `protocol = webdav` would mean https, and a refresh of 1
 would mean "yes", which is 30 seconds.
 """
