@@ -13,8 +13,8 @@ from collections.abc import Sequence
 FEW = 64
 """Up to so many files are synchronised one by one.
 
-Ten thousand small files took 1.3 to 4.2 s one by one and 0.4 to 0.6 s together (ext4, virtual disk); with spinning disks
-the gap is wider.  But one syncfs also waits for all that other programs have written, so it is not used for a handful.
+Ten thousand small files took 1.3 to 4.2 s one by one and 0.4 to 0.6 s together (ext4 on a virtual disk), and spinning
+disks widen the gap.  But one syncfs also waits for all that other programs have written: not for a handful.
 """
 
 
