@@ -139,7 +139,7 @@ class World:
             name_key=self.seal.name_key,
             settings=machine.settings,
             patience_s=5.0,
-            open_store=lambda: machine.wrap(self._open_store()),
+            open_store=lambda look_only: machine.wrap(self._open_store()),
             certify=lambda: self.exclusive,
             choose_codec=lambda folder, entries: "zstd",
         )

@@ -19,7 +19,7 @@ from ..relay.format import Format
 from ..relay.format07 import Format07
 from ..relay.format1 import Format1
 from ..relay.lock import PageLock, unique_name
-from ..relay.marker import Marker, found_or_made
+from ..relay.marker import Marker, find, make
 from ..relay.relay import IndexRelay, Survey
 from ..relay.roster import Participant, Roster
 from ..seal import Seal
@@ -33,7 +33,7 @@ class Parts:
 
     `seal` seals and its `fingerprint` is "" for a relay in clear; `levels` and `algorithm` are wishes that an existing
     format 1 relay overrules.  `certify` races the relay's exclusive creation.  `patience_s`: how long to wait for a
-    lock within a pass.
+    lock within a pass.  `open_store(look_only)` may make a local relay directory unless it is only for a look.
     """
 
     section: str
@@ -50,7 +50,7 @@ class Parts:
     name_key: bytes
     settings: Settings
     patience_s: float
-    open_store: Callable[[], BlobStore]
+    open_store: Callable[[bool], BlobStore]
     certify: Callable[[], bool]
     choose_codec: Callable[[Folder, Iterable[Entry]], str]
 
@@ -81,17 +81,18 @@ class Connection:
     def open(self, report: Reporter) -> Client:
         """The client; on first use the relay's marker is read, or made, and the folder and the ledger are opened."""
         if self._client is None:
-            self._client = self._make(self._relay(), report)
-            self._clear_remnants(self._client)
+            client = self._make(self._relay(), report)
+            if not client.folder.exists():
+                client.folder.make_root()
+            client.folder.sweep()
+            client.relay.store.sweep(self._parts.settings.lock_timeout_s)
+            self._client = client
         return self._client
 
     def look_only(self, report: Reporter) -> Client:
         """A client for plans only: nothing is made on the relay, not even its marker."""
         if self._client is None:
-            store = self._opened_store()
-            self._refuse_other_format(store)
-            has_marker = self._parts.format == "0.7" or store.info("escale.relay") is not None
-            self._client = self._make(self._relay() if has_marker else self._over(MemoryStore(), None), report)
+            self._client = self._make(self._relay(look_only=True), report)
         return self._client
 
     def listing(self) -> Survey:
@@ -119,21 +120,21 @@ class Connection:
 
     # -- making
 
-    def _opened_store(self) -> BlobStore:
+    def _relay(self, look_only: bool = False) -> IndexRelay:
+        """The relay of this section in its format.  A new format 1 relay is made, or for a look a stand-in for it."""
         if self._store is None:
-            self._store = self._parts.open_store()
-        return self._store
-
-    def _relay(self) -> IndexRelay:
-        store = self._opened_store()
-        if self._parts.format == "0.7":
+            self._store = self._parts.open_store(look_only)
+        store, parts = self._store, self._parts
+        if parts.format == "0.7":
             return self._over(store, None)
-        parts = self._parts
-        wish = Marker(unique_name(self._rng), parts.fingerprint, parts.levels, parts.algorithm, "listing")
-        if store.info("escale.relay") is None:
-            self._refuse_other_format(store)
-        marker = found_or_made(store, wish, parts.certify, self._clock).must_fit(parts.fingerprint, store.url)
-        return self._over(store, marker)
+        marker = find(store)
+        if marker is None:
+            self._refuse_foreign(tuple(blob.name for blob in store.list()))
+            if look_only:
+                return self._over(MemoryStore(), None)
+            wish = Marker(unique_name(self._rng), parts.fingerprint, parts.levels, parts.algorithm, "listing")
+            marker = make(store, wish, parts.certify, self._clock)
+        return self._over(store, marker.must_fit(parts.fingerprint, store.url))
 
     def _over(self, store: BlobStore, marker: Marker | None) -> IndexRelay:
         parts = self._parts
@@ -148,9 +149,6 @@ class Connection:
         ledger = self._opened_ledger(report)
         algorithm = self._marker.algorithm if self._marker else parts.algorithm
         folder = Folder(parts.root, parts.rules, ledger, self._clock, algorithm, parts.settle_s)
-        if not folder.exists():
-            folder.make_root()
-        folder.sweep()
         incarnation = self._incarnation(ledger)
         if isinstance(relay.format, Format1):
             self._roster = Roster(relay, relay.format)
@@ -200,9 +198,6 @@ class Connection:
             ledger.set_meta("incarnation", known)
         return known
 
-    def _clear_remnants(self, client: Client) -> None:
-        client.relay.store.sweep(self._parts.settings.lock_timeout_s)
-
     # -- the others
 
     def _enter(self, client: Client, roster: Roster) -> None:
@@ -217,9 +212,6 @@ class Connection:
         survey = client.relay.survey()
         for problem in roster.refresh(survey.clients):
             client.tell(problem_event(self._parts.section, problem))
-
-    def _refuse_other_format(self, store: BlobStore) -> None:
-        self._refuse_foreign(tuple(blob.name for blob in store.list()))
 
     def _refuse_foreign(self, names: tuple[str, ...]) -> None:
         """Say so and touch nothing when clients of the other format use the directory."""

@@ -88,7 +88,7 @@ class SyncLoop:
         events: list[Event] = []
         client = self._connection.look_only(events.append)
         self._bases = _bases_by_page(client)
-        section = self._scan(client)
+        section = self._scan(client) if client.folder.exists() else Section()
         survey = self._connection.listing()
         for page in sorted({*survey.pages, *section.entries}):
             state = client.read_page(survey.pages.get(page, PageView(page)))

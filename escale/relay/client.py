@@ -40,16 +40,16 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class PageState:
-    """A page as read: `stored` is the persistent index, `index` the same with the updates' records merged in."""
+    """A page as read.
+
+    `stored` is the persistent index; `index`, with the updates' records merged in, is what is current on this page
+    wherever it is written.
+    """
 
     view: PageView
     stored: Index
     updates: tuple[tuple[UpdateView, Update], ...]
-
-    @property
-    def index(self) -> Index:
-        """What is current on this page, wherever it is written."""
-        return self.stored.merged(record for _, update in self.updates for record in update.records.values())
+    index: Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,8 @@ class Client:
             for one in view.updates
             if one.is_named or (self.relay.format.reads_under_lock and not view.locks)
         ]
-        return PageState(view, stored, tuple(updates))
+        index = stored.merged(record for _, update in updates for record in update.records.values())
+        return PageState(view, stored, tuple(updates), index)
 
     def _whole_update(self, view: PageView, one: UpdateView, stored: Index) -> Update:
         """The update; where format 0.7 lost its records (a known defect) any of the page may be in it."""

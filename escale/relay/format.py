@@ -45,9 +45,9 @@ class Place:
 class LockText:
     """The content of a lock file.
 
-    `owner`: client name, empty in damaged or oldest files.  `mode`: "r", "w" or "".  `nonce` tells one claim of an owner
-    from the next, `lease_s` is how long the owner may hold it without a sign of life; both are extra lines that the
-    original ignores.
+    `owner`: client name, empty in damaged or oldest files.  `mode`: "r", "w" or "".  `nonce` tells one claim of an
+    owner from the next, `lease_s` is how long the owner may hold it without a sign of life; both are extra lines that
+    the original ignores.
     """
 
     owner: str

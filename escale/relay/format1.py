@@ -112,7 +112,7 @@ class Format1(Format):
         return _encode(header, index.records.values())
 
     def decode_index(self, page: str, data: bytes) -> Index:
-        header, records = _decode("index", page, data)
+        _, records = _decode("index", page, data)
         return Index(page, records)
 
     def encode_update(self, update: Update) -> bytes:
@@ -153,9 +153,9 @@ class Format1(Format):
 
 def _encode(header: dict[str, Any], records: Any) -> bytes:
     """Level 6: digests do not compress, and everything else compresses well at any level."""
-    pieces = [json.dumps(header)]
-    pieces.extend(json.dumps(_as_json(record)) for record in sorted(records, key=lambda record: path_bytes(record.path)))
-    return zlib.compress(("\n".join(pieces) + "\n").encode("ascii"), 6)
+    ordered = sorted(records, key=lambda record: path_bytes(record.path))
+    lines = [json.dumps(header), *(json.dumps(_as_json(record)) for record in ordered)]
+    return zlib.compress(("\n".join(lines) + "\n").encode("ascii"), 6)
 
 
 def _as_json(record: Record) -> dict[str, Any]:

@@ -122,10 +122,10 @@ class PageLock:
     def _create(self, page: str, nonce: str, text: bytes) -> Held | Busy:
         name = self._relay.format.name(Place(Role.LOCK, page))
         held = Held(name, nonce)
-        if not self._relay.store.create(name, text):
+        if not self._relay.create_lock(name, text):
             if busy := self._clear_one(name):
                 return busy
-            if not self._relay.store.create(name, text):
+            if not self._relay.create_lock(name, text):
                 return self._busy(name)
         if self._by_listing:
             self._clock.sleep(READ_BACK_WAIT_S)
@@ -135,7 +135,7 @@ class PageLock:
 
     def _announce(self, page: str, nonce: str, text: bytes) -> Held | Busy:
         name = self._relay.format.name(Place(Role.LOCK, page, unique=nonce[-16:]))
-        self._relay.store.write_bytes(name, text)
+        self._relay.write_lock(name, text)
         for blob in self._relay.look(page).locks:
             if blob.info.name != name and (busy := self._clear_one(blob.info.name)):
                 self._relay.store.delete(name)
@@ -157,7 +157,7 @@ class PageLock:
 
     def _read(self, name: str) -> LockText | None:
         try:
-            return self._relay.format.decode_lock(self._relay.store.read_bytes(name, size_max=1 << 16))
+            return self._relay.format.decode_lock(self._relay.read_lock(name))
         except Missing:
             return None
 

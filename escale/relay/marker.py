@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from ..clock import Clock
 from ..digest import hasher
 from ..errors import Corrupt, Missing, RelayInUse, SecretError
 from ..store.blob import BlobStore
 from .format1 import MARKER, VERSION
+
+MARKER_BYTES_MAX = 1 << 16
+"""A marker has some two hundred bytes."""
 
 SETTLE_S = 1.0
 """Where creation is not exclusive two first clients may both write a marker; after this long both read the same one."""
@@ -29,8 +32,11 @@ class WrongKey(SecretError):
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """`relay_id`: 16 hex digits; `key`: fingerprint of the key or "" for a relay in clear; `levels`: directory components
-    that make a page; `algorithm`: of all digests; `exclusion`: "create" or "listing", the strategy of all locks."""
+    """What all clients of a relay share.
+
+    `relay_id`: 16 hex digits; `key`: fingerprint of the key, "" for a relay in clear; `levels`: directory components that
+    make a page; `algorithm`: of all digests; `exclusion`: "create" or "listing", the strategy of all locks.
+    """
 
     relay_id: str
     key: str
@@ -73,15 +79,21 @@ class Marker:
         raise WrongKey(theirs=self.key, ours=key or "none (encryption is off)")
 
 
-def found_or_made(store: BlobStore, wish: Marker, certify: Callable[[], bool], clock: Clock) -> Marker:
-    """The relay's marker; on a new relay `wish` becomes it, with the lock strategy that the race of `certify` allows."""
+def find(store: BlobStore) -> Marker | None:
+    """The relay's marker, None on a relay that has none yet."""
     try:
-        return Marker.decode(store.read_bytes(MARKER, size_max=1 << 16), store.url)
+        return Marker.decode(store.read_bytes(MARKER, MARKER_BYTES_MAX), store.url)
     except Missing:
-        pass
+        return None
+
+
+def make(store: BlobStore, wish: Marker, certify: Callable[[], bool], clock: Clock) -> Marker:
+    """Write `wish` as the marker of a new relay, with the lock strategy that the race of `certify` allows.
+
+    Returns the marker that is there afterwards, which may be another client's.
+    """
     strategy = "create" if certify() else "listing"
-    made = Marker(wish.relay_id, wish.key, wish.levels, wish.algorithm, strategy)
-    store.create(MARKER, made.encode())
+    store.create(MARKER, replace(wish, exclusion=strategy).encode())
     if not store.guarantees.exclusive_create:
         clock.sleep(SETTLE_S)
-    return Marker.decode(store.read_bytes(MARKER, size_max=1 << 16), store.url)
+    return Marker.decode(store.read_bytes(MARKER, MARKER_BYTES_MAX), store.url)

@@ -1,8 +1,8 @@
 """What to do about every file of a page: pure decisions over three trees.
 
-**local** is what the folder holds now, **base** what this client and the relay last agreed on, **remote** what the relay
-says (its index merged with its updates).  For one path the whole truth is this table; L, B, R are the three contents,
-"-" means there is none:
+**local** is what the folder holds now, **base** what this client and the relay last agreed on, **remote** what the
+relay says (its index merged with its updates).  For one path the whole truth is this table; L, B, R are the three
+contents, "-" means there is none:
 
     remote      local           base          verdict
     -           L               any           SEND      new here, or asked for again by removal
@@ -61,8 +61,8 @@ class Local:
     """The folder's side of one page; push and pull keep it up to date as they go.
 
     `entries` may lack digests where nobody needs them; `untouchable` are paths that exist but must neither be sent nor
-    taken for missing now: still changing, unreadable, or in a directory that could not be read; `excluded` are those that
-    a rule keeps out for good.
+    taken for missing now: still changing, unreadable, or in a directory that could not be read; `excluded` are those
+    that a rule keeps out for good.
     """
 
     entries: dict[str, Entry]

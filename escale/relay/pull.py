@@ -25,7 +25,7 @@ from .plan import Local, PullPlan, is_complete, missing_from, plan_pull
 from .relay import UpdateView
 
 UNKNOWN_SIZE_MAX = 1 << 40
-"""Bytes an archive may unpack to when its index does not tell sizes (0.7); staging stops earlier when the disk is full."""
+"""Bytes an archive may unpack to when its index does not tell sizes (0.7); a full disk stops it earlier."""
 
 
 def pull_page(client: Client, state: PageState, local: Local, pullers: frozenset[str]) -> PageState:

@@ -12,10 +12,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+from ..errors import Forged
 from ..seal import Seal
 from ..store.blob import BlobInfo, BlobStore
 from .format import Format, Place, Role
 from .index import Index, Record, Update
+
+LOCK_BYTES_MAX = 1 << 16
+"""A lock has some hundred bytes; what is larger is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +202,24 @@ class IndexRelay:
             freed += view.data.info.size
         return freed
 
+    # -- locks
+
+    def create_lock(self, name: str, data: bytes) -> bool:
+        """Write a lock file only if there is none."""
+        return self.store.create(name, self._sealed(name, data))
+
+    def write_lock(self, name: str, data: bytes) -> None:
+        """Write a claim of our own."""
+        self.store.write_bytes(name, self._sealed(name, data))
+
+    def read_lock(self, name: str) -> bytes:
+        """The content of a lock file; nothing if it does not open under our key.  Missing if it is gone."""
+        data = self.store.read_bytes(name, LOCK_BYTES_MAX)
+        try:
+            return self._seal.unseal_bytes(data, self._context(name)) if self.format.seals_indices else data
+        except Forged:
+            return b""
+
     # -- names and seals
 
     def _name(self, place: Place) -> str:
@@ -213,8 +235,10 @@ class IndexRelay:
 
     def _write(self, place: Place, data: bytes) -> None:
         name = self._name(place)
-        sealed = self._seal.seal_bytes(data, self._context(name)) if self.format.seals_indices else data
-        self.store.put(name, io.BytesIO(sealed))
+        self.store.put(name, io.BytesIO(self._sealed(name, data)))
+
+    def _sealed(self, name: str, data: bytes) -> bytes:
+        return self._seal.seal_bytes(data, self._context(name)) if self.format.seals_indices else data
 
 
 def _page_view(page: str, roles: dict[Role, list[Blob]]) -> PageView:

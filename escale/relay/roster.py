@@ -1,4 +1,4 @@
-"""The roster of a format 1 relay: every client says once that it takes part, so that updates can wait for the pullers."""
+"""The roster of a format 1 relay: every client says once that it takes part, so that updates wait for the pullers."""
 
 from __future__ import annotations
 
