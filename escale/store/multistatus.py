@@ -1,0 +1,94 @@
+"""What a WebDAV server answers to PROPFIND, read without trusting it."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from urllib.parse import unquote, urlsplit
+
+from ..errors import Corrupt
+from .blob import BlobInfo
+
+PROPERTIES = (
+    b'<?xml version="1.0" encoding="utf-8"?>'
+    b'<propfind xmlns="DAV:"><prop><resourcetype/><getcontentlength/><getlastmodified/><getetag/></prop></propfind>'
+)
+"""The body of our PROPFIND: the four properties a listing needs."""
+
+SIZE_MAX = 256 * 1024 * 1024
+"""Bytes of an answer we are willing to parse: some 400 000 blobs."""
+
+_DAV = "{DAV:}"
+
+
+class Multistatus:
+    """One answer.  `where` is the address it came from, for errors."""
+
+    def __init__(self, where: str, data: bytes) -> None:
+        self._where = where
+        if len(data) > SIZE_MAX:
+            raise Corrupt(where=where, reason=f"its listing is larger than {SIZE_MAX} bytes")
+        parser = ElementTree.XMLParser(target=_NoEntities(where))
+        try:
+            parser.feed(data)
+            self._root = parser.close()
+        except ElementTree.ParseError as error:
+            raise Corrupt(where=where, reason=f"its listing is not XML: {error}") from error
+        if self._root.tag != f"{_DAV}multistatus":
+            raise Corrupt(where=where, reason="its listing is not a WebDAV multistatus")
+
+    def blobs(self) -> list[BlobInfo]:
+        """The files, without the collections."""
+        return list(self._blobs())
+
+    def _blobs(self) -> Iterator[BlobInfo]:
+        for response in self._root.iterfind(f"{_DAV}response"):
+            properties = _properties(response)
+            name = _name(response.findtext(f"{_DAV}href", ""))
+            if not name or properties.find(f"{_DAV}resourcetype/{_DAV}collection") is not None:
+                continue
+            yield self._blob(name, properties)
+
+    def _blob(self, name: str, properties: ElementTree.Element) -> BlobInfo:
+        size = _text(properties, "getcontentlength")
+        modified = _text(properties, "getlastmodified")
+        try:
+            mtime = parsedate_to_datetime(modified).timestamp() if modified else None
+            length = int(size or 0)
+        except ValueError as error:
+            raise Corrupt(where=self._where, reason=f"its listing is wrong about {name!r}: {error}") from error
+        return BlobInfo(name, length, mtime, _text(properties, "getetag") or f"{modified}-{length}")
+
+
+class _NoEntities(ElementTree.TreeBuilder):
+    """Refuses a DOCTYPE: it is the only way to declare entities, hence to grow a small answer into a large one."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self._where = where
+
+    def doctype(self, name: str, public: str | None, system: str | None) -> None:
+        raise Corrupt(where=self._where, reason="its listing declares a document type")
+
+
+def _properties(response: ElementTree.Element) -> ElementTree.Element:
+    """All properties the server has values for, under one element."""
+    found = ElementTree.Element("found")
+    for part in response.iterfind(f"{_DAV}propstat"):
+        if " 200" in part.findtext(f"{_DAV}status", " 200"):
+            for prop in part.iterfind(f"{_DAV}prop"):
+                found.extend(prop)
+    return found
+
+
+def _text(properties: ElementTree.Element, tag: str) -> str:
+    return (properties.findtext(f"{_DAV}{tag}") or "").strip()
+
+
+def _name(href: str) -> str:
+    """The last part of a path or of a whole address; what stands before differs behind reverse proxies.
+
+    Not everybody escapes what he should: a bare "?" or "#" in a path belongs to the name only if it is escaped.
+    """
+    return unquote(urlsplit(href.strip()).path.rstrip("/").rpartition("/")[2])

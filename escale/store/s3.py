@@ -1,0 +1,367 @@
+"""An S3 bucket, or a prefix in one, as a store: Amazon's or anything that speaks S3.
+
+Every object appears whole or not at all, so there are no temporary names; what an interrupted upload leaves is an
+unfinished multipart upload, which costs money but is visible to nobody: `sweep` aborts it.
+
+A blob that fits into one part is one request.  Larger ones go through s3transfer, whose threads keep several parts in
+flight; `source` is then read by one of its threads, one read at a time.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from ..errors import (
+    ConfigError,
+    Missing,
+    NoRelaySpace,
+    NoSuchRelay,
+    Refused,
+    SecretError,
+    StoreError,
+    Unreachable,
+    UserError,
+)
+from ..stream import PIECE, Readable, read_exactly
+from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
+from .body import body_stream
+from .tls import must_be_trusted
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from s3transfer.futures import TransferFuture
+
+PART = 8 * 1024 * 1024
+"""Bytes of one part.  Amazon wants 5 MiB at least and 10 000 parts at most: so the largest blob has 78 GiB."""
+
+PARTS_IN_FLIGHT = 4
+"""Uploads of parts at the same time: enough to fill a long line, few enough to keep in memory."""
+
+REGION = "us-east-1"
+"""What servers that have no regions expect."""
+
+DRIVER_OPTIONS = ("addressing_style", "signature_version")
+"""Names of `options`, as botocore knows them."""
+
+
+class S3Store(BlobStore):
+    """Blobs as the objects `prefix/name` of one bucket, which must exist.
+
+    Without `access_key` the library looks where Amazon's own tools look (profile, instance role).  `endpoint_url`: a
+    server other than Amazon's.  `proxy`: None follows the environment, "none" goes straight.
+    """
+
+    guarantees = Guarantees(exclusive_create=True)
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        endpoint_url: str | None = None,
+        region: str | None = None,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        session_token: str | None = None,
+        ca_file: str | None = None,
+        verify: bool = True,
+        connect_timeout_s: float = 15,
+        timeout_s: float = 120,
+        proxy: str | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        self.bucket = bucket
+        self._directory = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self.url = f"s3://{bucket}/{self._directory}".rstrip("/")
+        self._login = (access_key or None, secret_key or None, session_token or None)
+        self._endpoint_url = endpoint_url or None
+        self._region = region or (REGION if endpoint_url else None)
+        self._verify: bool | str = (ca_file or True) if verify else False
+        self._settings = _settings(connect_timeout_s, timeout_s, proxy, bool(endpoint_url), options or {})
+        self._client: S3Client | None = None
+
+    def get(self, name: str) -> BinaryIO:
+        key = self._key(name)
+        with self._errors(name):
+            answer = self._connected().get_object(Bucket=self.bucket, Key=key)
+        body = answer["Body"]
+        pieces = iter(lambda: body.read(PIECE), b"")
+        return body_stream(pieces, answer["ContentLength"], self.url, body.close, lambda: self._errors(name))
+
+    def put(self, name: str, source: BinaryIO) -> int:
+        key = self._key(name)
+        head = read_exactly(source, PART)
+        if len(head) < PART:
+            with self._errors(name):
+                self._connected().put_object(Bucket=self.bucket, Key=key, Body=head)
+            return len(head)
+        return self._put_parts(name, _Upload(head, source))
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Exclusive by `If-None-Match: *`.  An unclear answer is settled by reading back: `data` must be unique."""
+        key = self._key(name)
+        try:
+            with self._errors(name):
+                self._connected().put_object(Bucket=self.bucket, Key=key, Body=data, IfNoneMatch="*")
+        except _Conflict:
+            return False
+        except Unreachable:
+            try:
+                return self.read_bytes(name) == data
+            except Missing:
+                pass
+            raise
+        return True
+
+    def delete(self, name: str) -> None:
+        with self._errors(name):
+            self._connected().delete_object(Bucket=self.bucket, Key=self._key(name))
+
+    def list(self, prefix: str = "") -> Iterator[BlobInfo]:
+        found = []
+        with self._errors(prefix):
+            pages = self._connected().get_paginator("list_objects_v2")
+            # The delimiter leaves out what lies in deeper "directories".
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self._directory + prefix, Delimiter="/"):
+                for item in page.get("Contents", ()):
+                    name = item["Key"][len(self._directory) :]
+                    if name and not name.startswith(TEMPORARY):
+                        found.append(_info(name, item["Size"], item["LastModified"].timestamp(), item["ETag"]))
+        # Amazon's express buckets list in no order.
+        yield from sorted(found, key=lambda blob: blob.name)
+
+    def info(self, name: str) -> BlobInfo | None:
+        key = self._key(name)
+        try:
+            with self._errors(name):
+                head = self._connected().head_object(Bucket=self.bucket, Key=key)
+        except Missing:
+            self._must_exist()
+            return None
+        return _info(name, head["ContentLength"], head["LastModified"].timestamp(), head["ETag"])
+
+    def sweep(self, older_than_s: float) -> int:
+        """Abort unfinished uploads, and remove temporary names that another program left; by the relay's clock."""
+        removed = 0
+        with self._errors(""):
+            for key, since, now in self._remnants():
+                if now - since >= older_than_s:
+                    self._connected().delete_object(Bucket=self.bucket, Key=key)
+                    removed += 1
+        try:
+            with self._errors(""):
+                removed += self._abort_uploads(older_than_s)
+        except Missing:
+            # So say servers that do not list uploads when there are none.
+            pass
+        return removed
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def make_bucket(self) -> None:
+        """Create the bucket; no error if it is there and open to us."""
+        with self._errors(None):
+            client = self._connected()
+            there: Any = {"LocationConstraint": client.meta.region_name}
+            try:
+                if client.meta.region_name == REGION:
+                    client.create_bucket(Bucket=self.bucket)
+                else:
+                    client.create_bucket(Bucket=self.bucket, CreateBucketConfiguration=there)
+            except (client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists):
+                self._must_exist()
+
+    def _key(self, name: str) -> str:
+        return self._directory + validate_name(name)
+
+    def _connected(self) -> S3Client:
+        if self._client is None:
+            import boto3.session
+            from botocore.config import Config
+            from botocore.handlers import add_expect_header
+
+            session = boto3.session.Session(*self._login)
+            self._client = session.client(
+                "s3",
+                endpoint_url=self._endpoint_url,
+                region_name=self._region,
+                verify=self._verify,
+                config=Config(**self._settings),
+            )
+            # Asking before each part whether it is welcome would cost a round trip a part.
+            self._client.meta.events.unregister("before-call.s3", add_expect_header)
+        return self._client
+
+    def _put_parts(self, name: str, upload: _Upload) -> int:
+        from s3transfer.manager import TransferConfig, TransferManager
+
+        config = TransferConfig(
+            multipart_threshold=PART,
+            multipart_chunksize=PART,
+            max_request_concurrency=PARTS_IN_FLIGHT,
+            max_submission_concurrency=1,
+            max_in_memory_upload_chunks=PARTS_IN_FLIGHT,
+        )
+        with self._errors(name), TransferManager(self._connected(), config) as manager:
+            upload.transfer = manager.upload(cast(BinaryIO, upload), self.bucket, self._key(name))
+            try:
+                upload.transfer.result()
+            except Exception as error:
+                # Whatever the library says when its reader gave up, the reader's own error is the reason.
+                raise upload.failure or error from None
+        return upload.given
+
+    def _must_exist(self) -> None:
+        with self._errors(None):
+            self._connected().head_bucket(Bucket=self.bucket)
+
+    def _remnants(self) -> Iterator[tuple[str, float, float]]:
+        """Key, time of writing and the relay's present time of what bears a temporary name."""
+        pages = self._connected().get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self.bucket, Prefix=self._directory + TEMPORARY):
+            for item in page.get("Contents", ()):
+                yield item["Key"], item["LastModified"].timestamp(), _relay_now(page)
+
+    def _abort_uploads(self, older_than_s: float) -> int:
+        client = self._connected()
+        answer = client.list_multipart_uploads(Bucket=self.bucket, Prefix=self._directory)
+        oldest = _relay_now(answer) - older_than_s
+        old = [each for each in answer.get("Uploads", ()) if each["Initiated"].timestamp() <= oldest]
+        for each in old:
+            client.abort_multipart_upload(Bucket=self.bucket, Key=each["Key"], UploadId=each["UploadId"])
+        return len(old)
+
+    @contextmanager
+    def _errors(self, name: str | None) -> Iterator[None]:
+        """Translate the library's errors.  `name` is what a 404 says is absent; None: the bucket itself."""
+        from botocore.exceptions import (
+            BotoCoreError,
+            ClientError,
+            NoCredentialsError,
+            ParamValidationError,
+            PartialCredentialsError,
+        )
+        from urllib3.exceptions import HTTPError
+
+        try:
+            yield
+        except (StoreError, UserError):
+            raise
+        except ClientError as error:
+            raise _translated(self.url, name, error.response) from error
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            raise SecretError(what=f"no access key for {self.url}: {error}") from error
+        except ParamValidationError as error:
+            raise ConfigError(what=f"{self.url}: {error}") from error
+        except (BotoCoreError, HTTPError) as error:
+            must_be_trusted(self.url, error)
+            raise Unreachable(where=self._endpoint_url or self.url, reason=_first_line(error)) from error
+
+
+class _Conflict(Refused):
+    """{where} refused: {reason}"""
+
+
+class _Upload(io.RawIOBase):
+    """A source as s3transfer wants it: full reads, no seeking.  Counts, and keeps the error of its source.
+
+    When a part has failed there is no use in reading on, which the library would do to the very end.
+    """
+
+    def __init__(self, head: bytes, source: Readable) -> None:
+        self._head = head
+        self._source = source
+        self.given = 0
+        self.failure: Exception | None = None
+        self.transfer: TransferFuture | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.transfer is not None and self.transfer.done():
+            return b""
+        wanted = PART if size is None or size < 0 else size
+        data, self._head = self._head[:wanted], self._head[wanted:]
+        try:
+            data += read_exactly(self._source, wanted - len(data))
+        except Exception as error:
+            self.failure = error
+            raise
+        self.given += len(data)
+        return data
+
+
+def _settings(
+    connect_timeout_s: float, timeout_s: float, proxy: str | None, has_endpoint: bool, options: Mapping[str, str]
+) -> dict[str, Any]:
+    """The keyword arguments of botocore's Config."""
+    unknown = sorted(set(options) - set(DRIVER_OPTIONS))
+    if unknown:
+        raise ConfigError(what=f"the S3 driver knows no option {unknown[0]!r}; it knows {', '.join(DRIVER_OPTIONS)}")
+    # Names of buckets are seldom host names anywhere but at Amazon's.
+    style = options.get("addressing_style", "path" if has_endpoint else "auto")
+    settings: dict[str, Any] = {
+        "connect_timeout": connect_timeout_s,
+        "read_timeout": timeout_s,
+        "retries": {"total_max_attempts": 1},
+        "max_pool_connections": PARTS_IN_FLIGHT + 2,
+        "s3": {"addressing_style": style},
+        # Others than Amazon stumble over the newer checksums.
+        "request_checksum_calculation": "when_required",
+        "response_checksum_validation": "when_required",
+    }
+    if "signature_version" in options:
+        settings["signature_version"] = options["signature_version"]
+    if proxy is not None:
+        settings["proxies"] = {} if proxy == "none" else {"http": proxy, "https": proxy}
+    return settings
+
+
+def _info(name: str, size: int, mtime: float, tag: str) -> BlobInfo:
+    # A listing may tell fractions of a second where the object itself does not.
+    return BlobInfo(name, size, float(int(mtime)), tag.strip('"'))
+
+
+def _relay_now(answer: Any) -> float:
+    from email.utils import parsedate_to_datetime
+
+    return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+
+
+_CONFLICT = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+_LOGIN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "InvalidToken", "403", "401")
+_FULL = ("QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "EntityTooLarge", "507")
+_LATER = ("SlowDown", "RequestTimeout", "Throttling", "TooManyRequests", "OperationAborted", "408", "429")
+
+
+def _translated(url: str, name: str | None, answer: Any) -> StoreError | SecretError:
+    code = str(answer.get("Error", {}).get("Code", ""))
+    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    reason = f"{answer.get('Error', {}).get('Message') or code} ({code or status})"
+    build: Callable[..., StoreError]
+    if code == "NoSuchBucket" or (name is None and status == 404):
+        build = NoSuchRelay
+    elif code in ("NoSuchKey", "NoSuchUpload", "404"):
+        return Missing(where=url, name=name)
+    elif code in _CONFLICT or status == 412:
+        build = _Conflict
+    elif code in _FULL or status == 507:
+        build = NoRelaySpace
+    elif code in _LATER or status >= 500:
+        build = Unreachable
+    elif code in _LOGIN or status in (401, 403):
+        return SecretError(what=f"{url} does not let us in: {reason}")
+    else:
+        build = Refused
+    return build(where=url, reason=reason)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
