@@ -13,7 +13,6 @@ from typing import ClassVar
 
 from ..servers import Relay
 
-STOP_S_MAX = 20.0
 DEADLINE_S = 150.0
 """The original looks at a taken lock every 60 seconds; this is two such naps and the work."""
 
@@ -25,6 +24,8 @@ class Client(ABC):
     """One client of a relay.  `index` and `key` (of Fernet) as all clients of that relay have them."""
 
     interrupt: ClassVar[signal.Signals]
+    stop_s_max: ClassVar[float]
+    """Then it is killed."""
 
     def __init__(self, place: Path, name: str, relay: Relay, index: str, key: Path | None = None) -> None:
         self.name = name
@@ -89,7 +90,7 @@ class Client(ABC):
         if process.poll() is None:
             process.send_signal(self.interrupt)
         try:
-            process.wait(STOP_S_MAX)
+            process.wait(self.stop_s_max)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

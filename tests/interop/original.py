@@ -71,6 +71,7 @@ class Original(Client):
     """One client of the original program, run by the interpreter that `installed` gave."""
 
     interrupt = signal.SIGINT
+    stop_s_max = 3.0  # some of its loops swallow the interrupt
 
     def __init__(self, python: Path, place: Path, name: str, relay: Relay, index: str, key: Path | None = None) -> None:
         super().__init__(place, name, relay, index, key)

@@ -21,6 +21,7 @@ class Ours(Client):
     """
 
     interrupt = signal.SIGTERM
+    stop_s_max = 20.0
 
     def keys(self, mode: str) -> dict[str, object]:
         encryption: dict[str, object] = {"encryption": "fernet", "passphrase": f"file: {self.key}"} if self.key else {}
