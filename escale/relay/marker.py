@@ -34,8 +34,8 @@ class WrongKey(SecretError):
 class Marker:
     """What all clients of a relay share.
 
-    `relay_id`: 16 hex digits; `key`: fingerprint of the key, "" for a relay in clear; `levels`: directory components that
-    make a page; `algorithm`: of all digests; `exclusion`: "create" or "listing", the strategy of all locks.
+    `relay_id`: 16 hex digits; `key`: fingerprint of the key, "" for a relay in clear; `levels`: directory components
+    that make a page; `algorithm`: of all digests; `exclusion`: "create" or "listing", the strategy of all locks.
     """
 
     relay_id: str

@@ -173,7 +173,7 @@ def _install(
         elif result.outcome is Outcome.CHANGED:
             client.skip(result.entry.path, "changing", "it changed here while the other version arrived")
         else:
-            client.skip(result.entry.path, "permission", result.reason, "L101")
+            client.skip(result.entry.path, "error", result.reason, "L101")
     client.agree([_with_entry(wanted[entry.path], entry) for entry in done], local)
     return done
 
