@@ -160,8 +160,16 @@ class Client:
             for one in view.updates
             if one.is_named or (self.relay.format.reads_under_lock and not view.locks)
         ]
+        if not unchanged:
+            self._tell_rejected(stored.rejected)
+        for _, update in updates:
+            self._tell_rejected(update.rejected)
         index = stored.merged(record for _, update in updates for record in update.records.values())
         return PageState(view, stored, tuple(updates), index)
+
+    def _tell_rejected(self, sentences: Iterable[str]) -> None:
+        for sentence in sentences:
+            self.tell(Problem(self.section, "P422", sentence, exit_code=3))
 
     def _whole_update(self, view: PageView, one: UpdateView, stored: Index) -> Update:
         """The update; where format 0.7 lost its records (a known defect) any of the page may be in it."""

@@ -73,6 +73,18 @@ class Update:
     rejected: tuple[str, ...] = ()
     garbage: int = 0
 
+    def joined(self, other: Update) -> Update:
+        """This and another generation of the same update as one."""
+        return replace(
+            self,
+            client=self.client or other.client,
+            records={**self.records, **other.records},
+            consumed=self.consumed | other.consumed,
+            foreign={**self.foreign, **other.foreign},
+            rejected=self.rejected + other.rejected,
+            garbage=max(self.garbage, other.garbage),
+        )
+
     def consumed_by(self, client: str) -> Update:
         """The same update after one more puller has registered."""
         return replace(self, consumed=self.consumed | {client})

@@ -157,7 +157,7 @@ def _plain_bytes_max(update: Update) -> int:
     entries = [record.entry for record in update.records.values()]
     if any(entry.size < 0 for entry in entries):
         return UNKNOWN_SIZE_MAX
-    return plain_size_max(entries) + 2 * update.garbage
+    return plain_size_max(entries) + update.garbage
 
 
 def _install(

@@ -77,8 +77,8 @@ def _push_locked(client: Client, state: PageState, local: Local, plan: PushPlan,
     if records:
         if not client.lock.confirm(held):
             raise LockLost(page=page)
-        garbage = sum(entry.size for entry in plan.entries if entry.path in packer.skipped)
-        client.relay.write_update(Update(page, stamp, client.name, records, garbage=garbage), client.unique())
+        update = Update(page, stamp, client.name, records, garbage=packer.garbage)
+        client.relay.write_update(update, client.unique())
         client.relay.write_index(state.stored.merged(records.values()), state.view, client.unique())
         _remember(client, state, local, records)
     else:

@@ -16,7 +16,7 @@ from ..errors import Forged
 from ..seal import Seal
 from ..store.blob import BlobInfo, BlobStore
 from .format import Format, Place, Role
-from .index import Index, Record, Update
+from .index import Index, Update
 
 LOCK_BYTES_MAX = 1 << 16
 """A lock has some hundred bytes; what is larger is none."""
@@ -131,17 +131,11 @@ class IndexRelay:
 
     def read_update(self, page: str, view: UpdateView) -> Update:
         """The update index: the records of its first generation and all registrations."""
-        records: dict[str, Record] = {}
-        consumed: frozenset[str] = frozenset()
-        client, garbage = "", 0
+        whole = Update(page, view.stamp, "", {})
         for blob in view.indices:
             raw = self._read(blob.info.name, self.format.seals_indices)
-            found = self.format.decode_update(page, view.stamp, raw)
-            records.update(found.records)
-            consumed |= found.consumed
-            client = client or found.client
-            garbage = max(garbage, found.garbage)
-        return Update(page, view.stamp, client, records, consumed, garbage=garbage)
+            whole = whole.joined(self.format.decode_update(page, view.stamp, raw))
+        return whole
 
     def open_archive(self, page: str, stamp: str) -> BinaryIO:
         """The update data, unsealed, still compressed."""

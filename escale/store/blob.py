@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Self
 
 from ..errors import Refused
-
-PIECE = 256 * 1024
-"""Bytes we ask a stream for at a time: large enough to amortise a call, small enough to forget about in memory."""
+from ..stream import PIECE
 
 NAME_LENGTH_MAX = 200
 """Bytes in a blob name: below the 255 of file systems, with room for a temporary suffix."""

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import Missing, NoRelaySpace, NoSuchRelay, Refused, StoreError, Unreachable
-from .blob import PIECE, TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
+from ..stream import PIECE
+from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
 
 
 class DirectoryStore(BlobStore):

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from ..errors import Missing
-from .blob import PIECE, TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
+from ..stream import PIECE
+from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
 
 
 class MemoryStore(BlobStore):
