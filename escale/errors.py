@@ -3,6 +3,7 @@
     EscaleError
       UserError           the person or the machine here can mend it
         ConfigError         the configuration file
+          NoConfiguration     there is none
         LocalError          the folder, the disk, the permissions
           Changing            a file that is being written; its time will come
         NoLocalSpace        the local disk is full
@@ -10,7 +11,9 @@
           HostKeyUnknown      nobody said that this host key is the right one
             HostKeyChanged      somebody said that another one is
           ExposedSecret       the file that holds it can be read by others
+          NoSecret            its source does not give it
         RelayInUse          the relay speaks another format, or another key
+        UnknownSection      a section that the configuration does not have
         AlreadyRunning      another process has this configuration in hand
         NotRunning          no process answers for this configuration
       StoreError          the storage at the other end
@@ -74,6 +77,13 @@ class ConfigError(UserError):
     exit_code = 78
 
 
+class NoConfiguration(ConfigError):
+    """no configuration file found"""
+
+    code = "C001"
+    advice = "looked for: {places}\nTry:    escale demo      to see it work first"
+
+
 class LocalError(UserError):
     """{path}: {reason}"""
 
@@ -134,11 +144,25 @@ class HostKeyChanged(HostKeyUnknown):
     )
 
 
+class NoSecret(SecretError):
+    """no secret: {source}: {reason}"""
+
+    code = "K220"
+    advice = "{advice}"
+
+
 class RelayInUse(UserError):
     """{what}"""
 
     code = "R340"
     exit_code = 1
+
+
+class UnknownSection(UserError):
+    """there is no section or command '{name}'; sections here: {known}"""
+
+    code = "C108"
+    exit_code = 2
 
 
 class AlreadyRunning(UserError):

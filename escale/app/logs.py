@@ -6,6 +6,7 @@ log land in the same place.
 
 from __future__ import annotations
 
+import json
 import logging
 import traceback
 from datetime import datetime
@@ -56,7 +57,15 @@ class Log:
         self._handler.close()
 
 
-def file_handler(path: Path, bytes_max: int, kept: int) -> logging.Handler:
+class JsonFormatter(logging.Formatter):
+    """One object per record, for collectors of logs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
+        return json.dumps({"time": time, "level": record.levelname.lower(), "message": record.getMessage()})
+
+
+def file_handler(path: Path, bytes_max: int, kept: int, as_json: bool = False) -> logging.Handler:
     """A log file that rotates by itself, or with `kept` = 0 one that logrotate may move.
 
     LocalError if it cannot be opened.
@@ -70,7 +79,8 @@ def file_handler(path: Path, bytes_max: int, kept: int) -> logging.Handler:
         )
     except OSError as error:
         raise LocalError(path=path, reason=error.strerror or str(error)) from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    plain = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s")
+    handler.setFormatter(JsonFormatter() if as_json else plain)
     return handler
 
 

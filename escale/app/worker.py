@@ -23,6 +23,9 @@ from .status import Need, PassResult, PendingFile, SectionState, SectionStatus
 SILENCE_S_MAX = 30 * 60.0
 """A pass that reports nothing for so long hangs; scanning some million files on a slow disk takes less."""
 
+RETRY_S_LEAST = 0.01
+"""Who wants to go on at once still must not keep a processor busy with a failure that lasts."""
+
 RETRY_S_FIRST = 5.0
 RETRY_S_MAX = 300.0
 """Five minutes: what people accept to wait after plugging the cable in again."""
@@ -169,11 +172,14 @@ class Worker:
     def _failed(self, problem: Problem, error: Exception) -> float | None:
         self._refusals += isinstance(error, SecretError)
         is_parked = self._refusals >= REFUSALS_MAX
-        wait_s = None if is_parked else self._restart_s or self._backoff.next_wait()
+        wait_s = None if is_parked else self._retry_s()
         self._problem = replace(problem, retry_s=wait_s, exit_code=getattr(error, "exit_code", 1))
         if not self._stopping.is_set():
             self._report(self._problem)
         return wait_s
+
+    def _retry_s(self) -> float:
+        return self._backoff.next_wait() if self._restart_s is None else max(RETRY_S_LEAST, self._restart_s)
 
     def _report(self, event: Event) -> None:
         self._deadline = self.clock.monotonic() + SILENCE_S_MAX

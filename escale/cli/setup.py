@@ -1,0 +1,129 @@
+"""From a configuration file to what the commands work with: its instance, its sections as parts, its log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..app.instance import Instance
+from ..app.logs import Log, file_handler
+from ..app.worker import Loop, Part
+from ..clock import SystemClock
+from ..conf.load import load
+from ..conf.places import find_config, shadowed, state_directory
+from ..conf.problems import Problem
+from ..conf.settings import Config, Section
+from ..errors import UnknownSection
+from ..events import Reporter
+
+if TYPE_CHECKING:
+    from ..store.blob import BlobStore
+
+Build = Callable[[Config, Section, Mapping[str, str], SystemClock, Reporter], Loop]
+"""Makes the engine of a section."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A configuration without errors, and the environment it is used in.  `build` makes the engine of a section."""
+
+    config: Config
+    problems: tuple[Problem, ...]
+    environ: Mapping[str, str]
+    build: Build | None = None
+
+    @property
+    def instance(self) -> Instance:
+        """The places of the running process."""
+        return Instance(self.config.path, self.config.state_dir)
+
+    @property
+    def control_socket(self) -> str | None:
+        """Where the file wants the control socket, if it says so."""
+        return _configured_socket(self.config)
+
+    @property
+    def has_control(self) -> bool:
+        """Whether the running process can be asked and told."""
+        return self.config.control_socket != "off"
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is not wrong but worth knowing."""
+        found = [problem.render() for problem in self.problems]
+        if beside := shadowed(self.config.path, self.environ):
+            found.append(f"{beside} is not read: {self.config.path} was found first")
+        return found
+
+    def chosen(self, names: Sequence[str]) -> list[Section]:
+        """The sections of these names in the order of the file, all without names; UnknownSection."""
+        known = [section.name for section in self.config.sections]
+        for name in names:
+            if name not in known:
+                raise UnknownSection(name=name, known=", ".join(known))
+        return [section for section in self.config.sections if not names or section.name in names]
+
+    def parts(self, names: Sequence[str]) -> list[Part]:
+        """What the workers of these sections are made of."""
+        return [self._part(section) for section in self.chosen(names)]
+
+    def again(self) -> Setup:
+        """The same file as it is now; ConfigError if it has errors."""
+        return load_setup(str(self.config.path), self.environ, self.build)
+
+    def open_log(self, is_background: bool) -> Log | None:
+        """The log file, or None where the screen is the log.  In the background there is always a file."""
+        config = self.config
+        path = config.log_file if isinstance(config.log_file, Path) else None
+        if path is None and is_background and config.log_file != "none":
+            path = config.state_dir / f"{self.instance.name}.log"
+        if path is None:
+            return None
+        as_json = config.log_format == "json"
+        return Log(file_handler(path, config.log_size, config.log_rotate, as_json), config.log_level)
+
+    def _part(self, section: Section) -> Part:
+        # Where in the file a value stands does not matter: a new comment above must not restart the section.
+        return Part(
+            section.name, replace(section, effective=()), lambda clock, reporter: self._open(section, clock, reporter)
+        )
+
+    def _open(self, section: Section, clock: SystemClock, reporter: Reporter) -> Loop:
+        build = self.build or _engine()
+        return build(self.config, section, self.environ, clock, reporter)
+
+
+def load_setup(
+    given: str | None, environ: Mapping[str, str], build: Build | None = None, *, may_lack_keys: bool = False
+) -> Setup:
+    """Find and read the configuration.  NoConfiguration, or ConfigError with all its problems."""
+    loaded = load(find_config(environ, given), environ, may_lack_keys=may_lack_keys)
+    return Setup(loaded.require(), loaded.problems, environ, build)
+
+
+def find_instance(given: str | None, environ: Mapping[str, str]) -> tuple[Instance, str | None]:
+    """The places of a configuration, and its control socket if it names one; works for a file with errors, too."""
+    path = find_config(environ, given)
+    config = load(path, environ).config
+    if config is None:
+        return Instance(path, state_directory(environ)), None
+    return Instance(config.path, config.state_dir), _configured_socket(config)
+
+
+def open_store(section: Section, environ: Mapping[str, str]) -> BlobStore:
+    """The relay of a section."""
+    from ..app.build import open_relay_store
+
+    return open_relay_store(section, environ)
+
+
+def _configured_socket(config: Config) -> str | None:
+    return str(config.control_socket) if isinstance(config.control_socket, Path) else None
+
+
+def _engine() -> Build:
+    from ..app.build import build_section
+
+    return build_section
