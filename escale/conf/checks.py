@@ -1,0 +1,95 @@
+"""Checks across settings: what is right by itself and wrong beside another value or another section."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+from . import faults
+from .draft import Draft
+from .problems import Findings
+from .quantities import size_text
+from .settings import Section
+
+_TLS_SCHEMES = ("https", "ftps")
+
+
+def check_section(section: Section, draft: Draft, findings: Findings, may_lack_keys: bool) -> None:
+    """Everything that concerns one section."""
+    _check_encryption(section, draft, findings, may_lack_keys)
+    _check_identity(section, draft, findings)
+    _check_sizes(section, draft, findings)
+    _check_format(section, draft, findings)
+
+
+def check_pairs(sections: Sequence[tuple[Section, Draft]], findings: Findings) -> None:
+    """Folders and relays among each other, and clients on one relay."""
+    for (section, _), (other, draft) in combinations(sections, 2):
+        facts = {"section": section.name, "other": other.name}
+        if _contains(section.local_path, other.local_path) or _contains(other.local_path, section.local_path):
+            paths = {"path": section.local_path, "other_path": other.local_path}
+            draft.find(faults.OVERLAP, findings, "local path", **facts, **paths)
+        if _relay_of(section) == _relay_of(other) and section.client_name == other.client_name:
+            draft.find(faults.SAME_CLIENT, findings, "client name", client=section.client_name, **facts)
+    for section, draft in sections:
+        for other, _ in sections:
+            _check_relay_place(section, other, draft, findings)
+
+
+def _check_encryption(section: Section, draft: Draft, findings: Findings, may_lack_keys: bool) -> None:
+    if section.encryption != "off" and section.passphrase is None and not may_lack_keys:
+        draft.find(faults.NO_PASSPHRASE, findings, "encryption")
+    if section.encryption == "off" and section.passphrase is not None:
+        draft.find(faults.USELESS_PASSPHRASE, findings, "passphrase")
+
+
+def _check_identity(section: Section, draft: Draft, findings: Findings) -> None:
+    scheme = section.address.scheme
+    if section.keyfile is not None and scheme != "sftp":
+        if scheme not in _TLS_SCHEMES:
+            draft.find(faults.USELESS_KEYFILE, findings, "keyfile", without="", protocol=scheme)
+        elif section.certfile is None:
+            draft.find(faults.USELESS_KEYFILE, findings, "keyfile", without=" without 'certfile'", protocol=scheme)
+    if not section.verify_ssl and scheme in (*_TLS_SCHEMES, "s3"):
+        draft.find(faults.UNVERIFIED, findings, "verify ssl", host=section.address.host)
+
+
+def _check_sizes(section: Section, draft: Draft, findings: Findings) -> None:
+    if section.disk_quota is not None and section.maxpagesize > section.disk_quota:
+        key = "maxpagesize" if "maxpagesize" in draft.entries else "disk quota"
+        facts = {"page": size_text(section.maxpagesize), "quota": size_text(section.disk_quota)}
+        draft.find(faults.PAGE_OVER_QUOTA, findings, key, **facts)
+
+
+def _check_format(section: Section, draft: Draft, findings: Findings) -> None:
+    if section.relay_format != "0.7":
+        return
+    if section.compression != "bz2":
+        draft.find(faults.CODEC_UNKNOWN, findings, "compression", value=section.compression)
+    if draft.says_no("index"):
+        draft.find(faults.NO_INDEX, findings, "index")
+
+
+def _relay_of(section: Section) -> tuple[str, str, int | None, str]:
+    address = section.address
+    path = os.path.realpath(address.path) if address.scheme == "file" else address.path
+    return (address.scheme, address.host.lower(), address.port, path)
+
+
+def _check_relay_place(section: Section, other: Section, draft: Draft, findings: Findings) -> None:
+    """No relay in any folder: its blobs would be sent; no folder in a relay: its files would be listed there."""
+    if other.address.scheme != "file":
+        return
+    facts = {"relay": other.address.path, "path": section.local_path}
+    if _contains(section.local_path, Path(other.address.path)):
+        key = "directory" if "directory" in draft.entries else "address"
+        draft.find(faults.RELAY_INSIDE, findings, key, **facts)
+    elif _contains(Path(other.address.path), section.local_path):
+        draft.find(faults.FOLDER_INSIDE, findings, "local path", **facts)
+
+
+def _contains(outer: Path, inner: Path) -> bool:
+    """Whether the second path is the first or lies in it, links followed."""
+    return Path(os.path.realpath(inner)).is_relative_to(os.path.realpath(outer))

@@ -1,0 +1,121 @@
+"""The INI spelling, as 0.7 reads it, with positions.
+
+The parsing is ConfigUpdater's, which follows the standard library and keeps every line.  Two things are added here:
+lines above the first section get a section of their own, and lines that are nothing are reported and passed over, so
+that one slip does not hide the others.
+"""
+
+from __future__ import annotations
+
+import configparser
+import re
+from collections.abc import Iterator
+
+from configupdater import Comment, ConfigUpdater, Option, Section, Space
+from configupdater.parser import InconsistentStateError
+
+from . import faults
+from .document import Block, Document, Entry, Piece
+from .problems import Findings, Source, Span
+
+_TOP = "[\N{SYMBOL FOR START OF HEADING}]\n"
+"""The header that is put above the first line; ConfigUpdater does not read lines without a section."""
+
+_DEFAULT = "DEFAULT"
+_HEADER = re.compile(r"\s*\[(?P<name>.+)\]")
+_KEY = re.compile(r"(?P<indent>\s*)(?P<key>[^=:]*?)\s*[=:]\s*(?P<value>.*)", re.DOTALL)
+
+
+def read_ini(source: Source, findings: Findings) -> Document:
+    """The document in the lines of the source."""
+    lines = list(source.lines)
+    updater = _parsed(lines, source, findings)
+    document = Document(source, Block(source, "", Span(1, 1)))
+    block = document.common
+    seen: dict[str, Block] = {}
+    for line, part in _placed(updater):
+        if isinstance(part, Section):
+            block = _section(part.name.strip(), line, document, seen, findings)
+        elif isinstance(part, Option):
+            block.entries.append(_entry(part.lines, line, source))
+    return document
+
+
+def _parsed(lines: list[str], source: Source, findings: Findings) -> ConfigUpdater:
+    """Lines that do not parse become comments, until the rest does."""
+    while True:
+        updater = ConfigUpdater(strict=False)
+        text = _TOP + "".join(f"{line}\n" for line in lines)
+        try:
+            return updater.read_string(text)
+        except configparser.ParsingError as error:
+            bogus = [number - 1 for number, _ in error.errors]
+        except InconsistentStateError as error:
+            bogus = [error.args[2] - 1]
+        for number in bogus:
+            _report(number, lines[number - 1], source, findings)
+            lines[number - 1] = "#"
+
+
+def _report(number: int, line: str, source: Source, findings: Findings) -> None:
+    indent = len(line) - len(line.lstrip())
+    word = re.match(r"[^\s=:]*", line[indent:])
+    length = word.end() if word else 0
+    # What follows the first word may be a password whose '=' was forgotten.
+    if line[indent + length :].strip():
+        source.hide(number, indent + length + 2)
+    findings.add(faults.INI_SYNTAX, source, Span(number, indent + 1, max(1, length)))
+
+
+def _placed(updater: ConfigUpdater) -> Iterator[tuple[int, Section | Option]]:
+    """Sections and options with the number of their first line; the header that we added is line 0."""
+    line = 0
+    for block in updater.iter_blocks():
+        if not isinstance(block, Section):
+            line += len(block.lines)
+            continue
+        if line:
+            yield line, block
+        line += 1
+        for part in block.iter_blocks():
+            if isinstance(part, Option):
+                yield line, part
+            assert isinstance(part, Option | Comment | Space)
+            line += len(part.lines)
+
+
+def _section(name: str, line: int, document: Document, seen: dict[str, Block], findings: Findings) -> Block:
+    source = document.source
+    header = _HEADER.match(source.lines[line - 1])
+    span = Span(line, header.start("name") + 1, len(name)) if header else Span(line, 1)
+    if name == _DEFAULT:
+        return document.common
+    if name in seen:
+        findings.add(faults.SECTION_TWICE, source, span, section=name)
+    block = Block(source, name, span)
+    seen[name] = block
+    document.sections.append(block)
+    return block
+
+
+def _entry(lines: list[str], first: int, source: Source) -> Entry:
+    head = _KEY.fullmatch(lines[0].rstrip("\n"))
+    assert head, "ConfigUpdater found an option in this line"
+    span = Span(first, head.start("key") + 1, max(1, len(head["key"])))
+    pieces: list[Piece] = []
+    texts: list[str] = []
+    starts = [(first, head.start("value"), head["value"])]
+    for number, line in enumerate(lines[1:], first + 1):
+        starts.append((number, len(line) - len(line.lstrip()), line.strip()))
+    offset = 0
+    for number, column, raw in starts:
+        text = raw.strip()
+        if number > first and text[:1] in ("#", ";"):
+            continue
+        pieces.append(Piece(offset, number, column + 1, text))
+        texts.append(text)
+        offset += len(text) + 1
+    filled = tuple(piece for piece in pieces if piece.text)
+    lead = filled[0].offset if filled else 0
+    moved = tuple(Piece(one.offset - lead, one.line, one.column, one.text) for one in filled)
+    return Entry(source, head["key"], span, "\n".join(texts).strip(), moved, first + len(lines) - 1)

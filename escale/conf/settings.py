@@ -1,0 +1,124 @@
+"""Settings: a configuration after it was read and found good.  Values only; nothing here opens anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .address import RelayAddress
+from .keys import Key
+from .secrets import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value comes from: a line of a file, or nowhere, which means the default."""
+
+    file: Path | None = None
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.file else "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """A setting as it holds: `text` can be shown, secrets are not in it."""
+
+    name: str
+    key: Key
+    value: Any = field(repr=False)
+    text: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One folder and its relay.  Times in seconds, sizes in bytes; the key table says what each setting means.
+
+    `refresh` is None for one pass, `lock_timeout` for never, `index` is 0 for one page or the number of levels of
+    directories that have pages of their own, `proxy` is "none" to ignore the environment, `host_key` is a fingerprint,
+    "accept-new" or a path.
+    """
+
+    name: str
+    local_path: Path
+    address: RelayAddress
+    options: Mapping[str, object] = field(repr=False)
+    proxy: str | None = field(repr=False)
+    connect_timeout: float
+    timeout: float
+    max_retries: int
+    client_name: str
+    user: str | None
+    password: Secret | None
+    certfile: Path | None
+    keyfile: Path | None
+    host_key: str | None
+    verify_ssl: bool
+    ca_file: Path | None
+    ssl_version: str
+    encryption: str
+    passphrase: Secret | None
+    mode: str
+    puller_count: int | None
+    refresh: float | None
+    settle: float
+    lock_timeout: float | None
+    file_extension: tuple[str, ...]
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    include_directory: tuple[str, ...]
+    exclude_directory: tuple[str, ...]
+    ignore_file: str
+    hidden_files: bool
+    max_file_size: int | None
+    index: int
+    relay_format: str
+    compression: str
+    maxpagesize: int
+    disk_quota: int | None
+    checksum: str | None
+    verbosity: int
+    effective: tuple[Effective, ...] = field(repr=False)
+
+    def origin(self, key: str) -> Origin:
+        """Where the value of a key (by its name, `local path`) comes from; KeyError for a key of the program."""
+        return _origin(self.effective, key)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration.  `keep_alive` is None for the usual waits; `log_file` is a path or journal, stderr, none;
+    `control_socket` is a path or off; None is the default of both."""
+
+    path: Path
+    sections: tuple[Section, ...]
+    keep_alive: float | None
+    log_file: Path | str | None
+    log_level: str
+    log_rotate: int
+    log_size: int
+    log_format: str
+    state_dir: Path
+    control_socket: Path | str | None
+    include_conf: str | None
+    effective: tuple[Effective, ...] = field(repr=False)
+
+    def origin(self, key: str) -> Origin:
+        """Where the value of a key of the program comes from; KeyError for a key of sections."""
+        return _origin(self.effective, key)
+
+    @property
+    def verbosity(self) -> int:
+        """How much is said on the screen: what the most talkative section wants."""
+        return max(section.verbosity for section in self.sections)
+
+
+def _origin(effective: tuple[Effective, ...], key: str) -> Origin:
+    for one in effective:
+        if one.name == key:
+            return one.origin
+    raise KeyError(key)
