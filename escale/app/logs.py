@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import traceback
 from datetime import datetime
 from logging.handlers import RotatingFileHandler, WatchedFileHandler
@@ -72,6 +73,8 @@ def file_handler(path: Path, bytes_max: int, kept: int, as_json: bool = False) -
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Names of files are nobody else's business.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
         handler: logging.Handler = (
             RotatingFileHandler(path, maxBytes=bytes_max, backupCount=kept, encoding="utf-8", errors="backslashreplace")
             if kept

@@ -53,7 +53,7 @@ def size_text(count: float) -> str:
         return f"{int(count)} B"
     power = min(int(math.log(count, 1024) + 1e-3), len(_UNITS))
     count, unit = count / 1024**power, _UNITS[power - 1]
-    return f"{count:.0f} {unit}" if unit == "KB" or count >= 100 else f"{count:.1f} {unit}"
+    return f"{count:.0f} {unit}" if unit == "KB" or count >= 10 else f"{count:.1f} {unit}"
 
 
 def duration_text(seconds: float) -> str:

@@ -151,7 +151,7 @@ def _status_text(report: ServiceStatus, session: Session) -> str:
     now = session.clock.now()
     up = duration_text(report.time - report.started)
     head = f"escale {report.version} on {report.host}, process {report.pid}, up {up}, {report.config}"
-    rows = [("section", "state", "to send", "to receive", "relay", "last pass", "peers")]
+    rows: list[tuple[str, ...]] = [("section", "state", "to send", "to receive", "relay", "last pass", "peers")]
     rows += [_row(section, now) for section in report.sections]
     first, *rest = table(rows).splitlines()
     coloured = [

@@ -139,7 +139,6 @@ def _concluded(stage: Stage, code: int) -> int:
 
 def _for_ever(setup: Setup, options: argparse.Namespace, environ: Mapping[str, str], stage: Stage) -> int:
     clock = SystemClock()
-    _announce(setup, options, stage)
 
     def reread() -> Sequence[Part]:
         return setup.again().parts(options.sections)
@@ -155,6 +154,7 @@ def _for_ever(setup: Setup, options: argparse.Namespace, environ: Mapping[str, s
         setup.config.keep_alive if options.auto_restart is None else options.auto_restart,
     )
     service.listen()
+    _announce(setup, options, stage)
     control = serve(setup.instance.sockets(environ, setup.control_socket), service) if setup.has_control else None
     try:
         return _concluded(stage, service.run())

@@ -15,7 +15,7 @@ from ..conf.load import load
 from ..conf.places import find_config, shadowed, state_directory
 from ..conf.problems import Problem
 from ..conf.settings import Config, Section
-from ..errors import UnknownSection
+from ..errors import ConfigError, UnknownSection
 from ..events import Reporter
 
 if TYPE_CHECKING:
@@ -70,8 +70,12 @@ class Setup:
         return [self._part(section) for section in self.chosen(names)]
 
     def again(self) -> Setup:
-        """The same file as it is now; ConfigError if it has errors."""
-        return load_setup(str(self.config.path), self.environ, self.build)
+        """The same file as it is now; ConfigError with all its problems in words if it has errors."""
+        try:
+            return load_setup(str(self.config.path), self.environ, self.build)
+        except ConfigError as error:
+            problems = [problem.render() for problem in error.facts.get("problems", ())]
+            raise ConfigError(what="\n".join(problems) or str(error)) from error
 
     def open_log(self, is_background: bool) -> Log | None:
         """The log file, or None where the screen is the log.  In the background there is always a file."""

@@ -47,6 +47,7 @@ def breaks(loop):
 
 
 def hangs(loop):
+    loop.report(PageBegan(loop.name, "up", "2024", 1, 1))
     threading.Event().wait(60)
     return PassResult()
 

@@ -125,7 +125,7 @@ def test_quiet_says_nothing_when_all_is_well(user):
 @pytest.mark.parametrize(
     ("script", "code", "words"),
     [
-        ("quiet", 0, "quiet: sent 0 files"),
+        ("moves", 0, "moves: sent 1903 files"),
         ("skips", 3, "1 file skipped: caf\\xe9.sqlite: it was being written"),
         ("unreachable", 13, "cannot reach sftp://relay: no answer (R301)"),
         ("refused", 12, "the relay refused user 'jane' (K202)"),
@@ -335,7 +335,8 @@ def test_in_the_background_it_writes_its_log_with_a_narrow_mode(user):
 
 def test_a_reader_that_goes_away_ends_json_quietly(user):
     with user.service() as service:
-        service.next("start")
+        service.next("pass", state="end", section="quiet")
+        service.next("pass", state="end", section="moves")
         service.process.stdout.close()
         os.kill(service.process.pid, signal.SIGUSR2)
         assert service.process.wait(60) in (0, 1)
