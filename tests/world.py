@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from escale.app.connection import Connection, Parts
+from escale.app.link import Link
 from escale.app.syncing import SyncLoop
 from escale.clock import Clock
 from escale.events import Event
@@ -18,6 +19,7 @@ from escale.relay.plan import Mode
 from escale.seal import NoSeal, Seal
 from escale.store.blob import BlobStore
 from escale.store.memory import MemoryStore
+from escale.store.wrapped import Traffic
 from escale.testing.clock import SimClock
 
 SETTINGS = Settings(
@@ -136,12 +138,11 @@ class World:
             algorithm="sha512",
             fingerprint=self.fingerprint,
             seal=self.seal,
-            name_key=self.seal.name_key,
             settings=machine.settings,
             patience_s=5.0,
             open_store=lambda look_only: machine.wrap(self._open_store()),
             certify=lambda: self.exclusive,
-            choose_codec=lambda folder, entries: "zstd",
+            link=Link(Traffic(), self.clock, cores=1, is_local=True),
         )
 
     def settle(self, rounds: int = 8) -> None:

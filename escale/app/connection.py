@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from ..events import Problem, Reporter
 from ..files.folder import Folder
 from ..files.ledger import Ledger
 from ..files.rules import Rules
-from ..files.tree import Entry
 from ..relay.client import Client, Settings, problem_event
 from ..relay.format import Format
 from ..relay.format07 import Format07
@@ -25,6 +24,7 @@ from ..relay.roster import Participant, Roster
 from ..seal import Seal
 from ..store.blob import BlobStore
 from ..store.memory import MemoryStore
+from .link import Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,11 @@ class Parts:
     algorithm: str
     fingerprint: str
     seal: Seal
-    name_key: bytes
     settings: Settings
     patience_s: float
     open_store: Callable[[bool], BlobStore]
     certify: Callable[[], bool]
-    choose_codec: Callable[[Folder, Iterable[Entry]], str]
+    link: Link
 
 
 class Connection:
@@ -113,6 +112,8 @@ class Connection:
 
     def close(self) -> None:
         """Let go of the store's connections and of the ledger."""
+        if self._ledger is not None:
+            self._parts.link.remember(self._ledger)
         for part in (self._store, self._ledger):
             if part is not None:
                 part.close()
@@ -141,7 +142,7 @@ class Connection:
         self._marker = marker
         if parts.format == "0.7":
             return IndexRelay(store, Format07(parts.levels, parts.algorithm), parts.seal)
-        form = Format1(marker.levels if marker else parts.levels, parts.name_key)
+        form = Format1(marker.levels if marker else parts.levels, parts.seal.name_key)
         return IndexRelay(store, form, parts.seal, marker.relay_id if marker else "")
 
     def _make(self, relay: IndexRelay, report: Reporter) -> Client:
@@ -175,7 +176,7 @@ class Connection:
             self._rng,
             report,
             parts.settings,
-            lambda entries: parts.choose_codec(folder, entries),
+            lambda entries: parts.link.codec(folder, ledger, entries),
         )
 
     def _opened_ledger(self, report: Reporter) -> Ledger:

@@ -147,7 +147,7 @@ class SyncLoop:
         before = client.tally.up_bytes
         if client.settings.mode.pushes:
             push_page(client, state, local, pullers, room)
-        _explain_lying(client, client.pages.get(view.page, state), pullers)
+        _explain_lying(client, state, pullers)
         return client.tally.up_bytes - before
 
     def _scan(self, client: Client) -> Section:

@@ -20,6 +20,9 @@ LEASE_BYTES_PER_S = 20_000
 """A push may hold its lock as long as a very slow line would need; after that others take it for dead."""
 
 
+ON_ITS_WAY = "on the relay, not yet received by everybody"
+
+
 class LockLost(EscaleError):
     """page {page}: the lock was taken over while the update was being sent; it is sent again"""
 
@@ -81,6 +84,7 @@ def _push_locked(client: Client, state: PageState, local: Local, plan: PushPlan,
         client.relay.write_update(update, client.unique())
         client.relay.write_index(state.stored.merged(records.values()), state.view, client.unique())
         _remember(client, state, local, records)
+        client.tally.add_waiting(page, "peer", ON_ITS_WAY, (record.entry for record in records.values()))
     else:
         client.relay.delete_data(page, stamp)
     total = sum(record.entry.size for record in records.values())

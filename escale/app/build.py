@@ -1,0 +1,171 @@
+"""The composition root: from a section of the configuration to a loop that runs.  Config stops here."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..clock import Clock
+from ..conf.secrets import Secret
+from ..conf.settings import Config, Section
+from ..digest import DEFAULT, short_name
+from ..errors import ConfigError
+from ..events import Reporter
+from ..files.rules import Rules
+from ..relay.client import Settings
+from ..relay.plan import Mode
+from ..seal import FernetSeal, Key, NoSeal, Seal, StreamSeal
+from ..store.blob import BlobStore
+from ..store.memory import MemoryStore
+from ..store.remote import Address, open_store
+from ..store.wrapped import CountingStore, RetryingStore, Traffic
+from .connection import Connection, Parts
+from .link import Link
+from .syncing import SyncLoop
+from .together import run_together
+
+PATIENCE_S = 10.0
+"""How long a pass waits for a page that somebody else has locked: longer than a small push or pull takes."""
+
+REFRESH_S = 30.0
+"""Between passes, where the section asks for one pass only and the loop is kept all the same."""
+
+
+def build_section(
+    config: Config, section: Section, environ: Mapping[str, str], clock: Clock, reporter: Reporter
+) -> SyncLoop:
+    """The loop of one section; reads its secrets (SecretError), opens nothing else yet."""
+    rng = random.Random(os.urandom(16))
+    traffic = Traffic()
+    address = relay_address(section, environ)
+    is_local = address.scheme == "file"
+    link = Link(traffic, clock, os.cpu_count() or 1, is_local)
+    key = _key(section, environ)
+    seal = _seal(section, key, clock, config.state_dir)
+
+    def certify() -> bool:
+        from ..store.probe import races_create  # Needed once in the life of a relay.
+
+        return races_create(lambda: open_store(address), run_together, rng)
+
+    def opened(look_only: bool) -> BlobStore:
+        if is_local and not _local_relay(Path(address.path), look_only):
+            return MemoryStore()
+        retrying = RetryingStore(open_store(address), clock, rng, section.max_retries + 1)
+        return CountingStore(retrying, clock, traffic)
+
+    parts = Parts(
+        section=section.name,
+        client=section.client_name,
+        root=section.local_path,
+        rules=_rules(section),
+        settle_s=section.settle,
+        ledger=ledger_path(config.state_dir, section),
+        format=section.relay_format,
+        levels=section.index,
+        algorithm=section.checksum or DEFAULT,
+        fingerprint=key.fingerprint if key else "",
+        seal=seal,
+        settings=_settings(section),
+        patience_s=PATIENCE_S,
+        open_store=opened,
+        certify=certify,
+        link=link,
+    )
+    connection = Connection(parts, clock, rng)
+    return SyncLoop(section.name, connection, section.refresh or REFRESH_S, section.disk_quota, clock, reporter)
+
+
+def open_relay_store(section: Section, environ: Mapping[str, str]) -> BlobStore:
+    """The section's relay as a bare store: no retries, no counting."""
+    return open_store(relay_address(section, environ))
+
+
+def relay_address(section: Section, environ: Mapping[str, str]) -> Address:
+    """Where the relay is, with the secrets to enter; SecretError if one cannot be had."""
+    where = section.address
+    return Address(
+        scheme=where.scheme,
+        host=where.host,
+        port=where.port,
+        path=where.path,
+        user=section.user or where.user or "",
+        password=_reveal(section.password, environ),
+        key_file=section.keyfile,
+        host_key=section.host_key or "",
+        ca_file=section.ca_file,
+        verify=section.verify_ssl,
+        proxy=section.proxy or "",
+        connect_timeout_s=section.connect_timeout,
+        timeout_s=section.timeout,
+        options={name: str(value) for name, value in section.options.items()},
+    )
+
+
+def ledger_path(state_directory: Path, section: Section) -> Path:
+    """One ledger for a folder and a relay: what was agreed on with one relay means nothing on another."""
+    label = re.sub(r"[^A-Za-z0-9_-]+", "_", section.name)[:60]
+    identity = short_name(os.fsencode(section.local_path), section.address.url.encode(), section.client_name.encode())
+    return state_directory / f"{label}-{identity}.ledger"
+
+
+def _settings(section: Section) -> Settings:
+    count = section.puller_count
+    if count is None and section.relay_format == "0.7":
+        count = 1  # The original's meaning of "unset"; there is no roster in its format.
+    return Settings(
+        mode=Mode(section.mode),
+        size_max=section.maxpagesize,
+        count=count,
+        compression="bz2" if section.relay_format == "0.7" else section.compression,
+        workers=os.cpu_count() or 1,
+        lock_timeout_s=math.inf if section.lock_timeout is None else section.lock_timeout,
+        algorithm=section.checksum or DEFAULT,
+    )
+
+
+def _rules(section: Section) -> Rules:
+    return Rules(
+        include=section.include or (),
+        exclude=section.exclude or (),
+        include_directory=section.include_directory or (),
+        exclude_directory=section.exclude_directory or (),
+        extensions=section.file_extension or (),
+        hidden=section.hidden_files,
+        size_max=section.max_file_size,
+        ignore_file=section.ignore_file,
+    )
+
+
+def _reveal(secret: Secret | None, environ: Mapping[str, str]) -> str:
+    return "" if secret is None else secret.reveal(environ, None)
+
+
+def _key(section: Section, environ: Mapping[str, str]) -> Key | None:
+    if section.encryption == "off" or section.passphrase is None:
+        return None
+    if section.passphrase.path is not None:
+        return Key.load(section.passphrase.path)
+    return Key.parse(section.passphrase.reveal(environ, None), f"the passphrase {section.passphrase}")
+
+
+def _seal(section: Section, key: Key | None, clock: Clock, state_directory: Path) -> Seal:
+    """Format 0.7 knows only Fernet, format 1 only our sealed streams, which bind every blob to its place."""
+    if key is None:
+        return NoSeal()
+    if section.relay_format == "0.7":
+        return FernetSeal(key, clock, state_directory)
+    if section.encryption == "fernet":
+        raise ConfigError(what=f"{section.name}: encryption = fernet is for relay format = 0.7; write encryption = on")
+    return StreamSeal(key)
+
+
+def _local_relay(directory: Path, look_only: bool) -> bool:
+    """Whether the relay directory is there; made on first use, beside what exists, unless it is only for a look."""
+    if not look_only and not directory.exists() and directory.parent.is_dir():
+        directory.mkdir(exist_ok=True)
+    return directory.exists() or not look_only
