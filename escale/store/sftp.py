@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import EscaleError, Missing, NoRelaySpace, NoSuchRelay, Refused, StoreError, Unreachable
+from ..stream import PIECE
 from . import sftp_requests as sftp
-from .blob import PIECE, TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
+from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
 from .sftp_requests import Answers, Download, StatusError, Upload
 from .ssh import Login, connect
 
@@ -263,13 +264,21 @@ class _Reader(io.RawIOBase):
     def __init__(self, download: Download, errors: Callable[[], AbstractContextManager[object]]) -> None:
         self._download = download
         self._errors = errors
+        self._failure: EscaleError | None = None
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        with self._errors():
-            return self._download.readinto(buffer)
+        if self._failure is not None:
+            # Once cut short, never ended: what came later in the transfer must not follow the gap.
+            raise self._failure
+        try:
+            with self._errors():
+                return self._download.readinto(buffer)
+        except EscaleError as failure:
+            self._failure = failure
+            raise
 
     def close(self) -> None:
         super().close()

@@ -1,4 +1,4 @@
-"""FTP servers: vsftpd, pyftpdlib without and with TLS."""
+"""FTP servers: vsftpd and pyftpdlib, each without and with TLS."""
 
 from __future__ import annotations
 
@@ -50,6 +50,46 @@ class Vsftpd(Server):
         return [program_path("vsftpd"), configuration]
 
 
+def make_certificate(directory: Path) -> tuple[Path, Path]:
+    """An authority and a server certificate it signed, with its key in the same file."""
+    import trustme
+
+    authority = trustme.CA()
+    ca_file, certificate = directory / "authority.pem", directory / "server.pem"
+    authority.cert_pem.write_to_path(str(ca_file))
+    authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    return ca_file, certificate
+
+
+class VsftpdTls(Vsftpd):
+    """vsftpd that demands TLS, and that data connections continue the session of the control connection."""
+
+    name = "vsftpd_tls"
+    modules = ("trustme",)
+    install = "apt-get install vsftpd; pip install trustme"
+    scheme = "ftps"
+
+    def prepare(self) -> None:
+        self.ca_file, self.certificate = make_certificate(self.directory)
+
+    def command(self) -> list[str | Path]:
+        program, configuration = super().command()
+        with open(configuration, "a") as file:
+            file.write(
+                "ssl_enable=YES\n"
+                f"rsa_cert_file={self.certificate}\n"
+                f"rsa_private_key_file={self.certificate}\n"
+                "allow_anon_ssl=YES\n"
+                "force_anon_logins_ssl=YES\n"
+                "force_anon_data_ssl=YES\n"
+                "require_ssl_reuse=YES\n"
+            )
+        return [program, configuration]
+
+    def relay_at(self, name: str) -> Relay:
+        return replace(super().relay_at(name), ca_file=self.ca_file)
+
+
 class PyFtpd(Server):
     """pyftpdlib in clear."""
 
@@ -71,13 +111,7 @@ class PyFtpdTls(PyFtpd):
     scheme = "ftps"
 
     def prepare(self) -> None:
-        import trustme
-
-        authority = trustme.CA()
-        self.ca_file = self.directory / "authority.pem"
-        authority.cert_pem.write_to_path(str(self.ca_file))
-        self.certificate = self.directory / "server.pem"
-        authority.issue_cert("localhost", self.host).private_key_and_cert_chain_pem.write_to_path(str(self.certificate))
+        self.ca_file, self.certificate = make_certificate(self.directory)
 
     def command(self) -> list[str | Path]:
         return [*super().command(), self.certificate]

@@ -18,6 +18,7 @@ class Sshd(Server):
     install = "apt-get install openssh-server"
     scheme = "sftp"
     password = ""
+    sftp_options = ""
 
     def prepare(self) -> None:
         self.user = self.account
@@ -60,7 +61,7 @@ class Sshd(Server):
             "UsePAM no\n"
             "PasswordAuthentication no\n"
             "KbdInteractiveAuthentication no\n"
-            "Subsystem sftp internal-sftp\n"
+            f"Subsystem sftp internal-sftp {self.sftp_options}\n"
             "MaxStartups 200\n"
             "MaxSessions 200\n"
             "LogLevel ERROR\n"
@@ -80,6 +81,13 @@ class Sshd(Server):
             host_key=self.fingerprint,
             path=path,
         )
+
+
+class SshdPlain(Sshd):
+    """sshd without OpenSSH's extensions, as other servers are: no rename that replaces, no sync, no free space."""
+
+    name = "sshd_plain"
+    sftp_options = "-P posix-rename,fsync,statvfs"
 
 
 def _make_key(path: Path) -> Path:

@@ -1,0 +1,283 @@
+"""A directory of an FTP server as a store, in clear or with TLS.
+
+An upload goes to a temporary name and is renamed when the server has said that it is whole.  The protocol cannot ask
+for durability, and it cannot exclude: `create` looks first.  One code, 550, says "no such file", "no such directory"
+and "permission denied", so after it we look again before we say which.
+"""
+
+from __future__ import annotations
+
+import ftplib
+import io
+import re
+import secrets
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..errors import (
+    EscaleError,
+    Missing,
+    NoRelaySpace,
+    NoSuchRelay,
+    Refused,
+    SecretError,
+    StoreError,
+    Unreachable,
+)
+from ..stream import PIECE
+from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
+from .ftp_session import Login, Session, Upload
+
+FULL_CODES = ("452", "552")
+FULL_WORDS = re.compile(r"space|quota|disk full|failure writing to local file", re.IGNORECASE)
+"""How servers say that the disk is full when they do not use the codes made for it; the last one is vsftpd's."""
+
+LOGIN_CODES = ("331", "332", "430", "530", "532")
+
+
+class FtpStore(BlobStore):
+    """Blobs as files of `directory`, which must exist; relative ones begin where the server puts us after log-in.
+
+    `tls`: protect the control and the data connections (AUTH TLS); the certificate must be good for `host` and signed
+    by an authority of the system or of `ca_file`, unless `verify` is False, which lets anyone in between listen.
+    `timeout_s` is the longest silence of the server that is waited for.
+    """
+
+    guarantees = Guarantees(exclusive_create=False)
+
+    def __init__(
+        self,
+        host: str,
+        directory: str,
+        *,
+        port: int = 21,
+        user: str = "anonymous",
+        password: str = "",
+        tls: bool = False,
+        ca_file: Path | None = None,
+        verify: bool = True,
+        connect_timeout_s: float = 15.0,
+        timeout_s: float = 120.0,
+    ) -> None:
+        self._login = Login(host, port, user, password, tls, ca_file, verify, connect_timeout_s, timeout_s)
+        self._directory = directory or "."
+        self._idle: list[Session] = []
+        self.url = f"{'ftps' if tls else 'ftp'}://{user}@{host}:{port}/{directory.removeprefix('/')}"
+
+    def get(self, name: str) -> BinaryIO:
+        validate_name(name)
+        with self._session(is_lent=True) as session:
+            try:
+                data = session.open_data("RETR", name)
+            except ftplib.error_perm as error:
+                if self._look(session, name) is not None:
+                    raise
+                raise Missing(where=self.url, name=name) from error
+        return io.BufferedReader(_Reader(self, session, data), PIECE)
+
+    def put(self, name: str, source: BinaryIO) -> int:
+        validate_name(name)
+        with self._session(is_lent=True) as session:
+            upload = self._begin(session)
+        try:
+            while piece := source.read(PIECE):
+                with self.errors():
+                    upload.write(piece)
+            with self.errors():
+                upload.publish(name)
+        except Unreachable:
+            session.close()
+            raise
+        except BaseException:
+            self._abandon(session, upload)
+            raise
+        self.take_back(session)
+        return upload.sent
+
+    def create(self, name: str, data: bytes) -> bool:
+        if self.info(name) is not None:
+            return False
+        self.write_bytes(name, data)
+        return True
+
+    def delete(self, name: str) -> None:
+        validate_name(name)
+        with self._session() as session:
+            try:
+                session.delete(name)
+            except ftplib.error_perm:
+                if session.info(name) is not None:
+                    raise
+
+    def list(self, prefix: str = "") -> Iterator[BlobInfo]:
+        found = [blob for blob in self._entries(prefix) if not blob.name.startswith(TEMPORARY)]
+        yield from sorted(found, key=lambda blob: blob.name)
+
+    def info(self, name: str) -> BlobInfo | None:
+        validate_name(name)
+        with self._session() as session:
+            return self._look(session, name)
+
+    def sweep(self, older_than_s: float) -> int:
+        left = self._entries(TEMPORARY)
+        if not left:
+            return 0
+        now = self._now()
+        old = [blob.name for blob in left if now - (blob.mtime or now) >= older_than_s]
+        for name in old:
+            self.delete(name)
+        return len(old)
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    def take_back(self, session: Session) -> None:
+        """A session that is free again; one is kept, as a second is needed only while a stream is open."""
+        if self._idle:
+            session.close()
+        else:
+            self._idle.append(session)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Translate what the library and the sockets raise."""
+        try:
+            yield
+        except EscaleError:
+            raise
+        except (ftplib.Error, OSError, EOFError) as error:
+            raise _translated(self.url, error, self._login.timeout_s) from error
+
+    def _entries(self, prefix: str) -> Sequence[BlobInfo]:
+        with self._session() as session:
+            self._must_stand(session)
+            return session.entries(prefix)
+
+    def _now(self) -> float:
+        """The time of the server, by the stamp of a new file."""
+        probe = f"{TEMPORARY}{secrets.token_hex(8)}"
+        self.write_bytes(probe, b"")
+        found = self.info(probe)
+        self.delete(probe)
+        return (found.mtime if found else None) or 0.0
+
+    def _begin(self, session: Session) -> Upload:
+        try:
+            return Upload(session, f"{TEMPORARY}{secrets.token_hex(8)}")
+        except ftplib.error_perm:
+            self._must_stand(session)
+            raise
+
+    def _abandon(self, session: Session, upload: Upload) -> None:
+        """The temporary blob is removed if the server still listens; `sweep` does it otherwise."""
+        try:
+            upload.abandon()
+        except (ftplib.Error, OSError, EOFError):
+            session.close()
+        else:
+            self.take_back(session)
+
+    def _look(self, session: Session, name: str) -> BlobInfo | None:
+        found = session.info(name)
+        if found is None:
+            self._must_stand(session)
+        return found
+
+    def _must_stand(self, session: Session) -> None:
+        try:
+            session.must_stand()
+        except ftplib.error_perm as error:
+            raise NoSuchRelay(where=self.url, reason=str(error)) from error
+
+    @contextmanager
+    def _session(self, is_lent: bool = False) -> Iterator[Session]:
+        """A session that nobody else uses, taken back afterwards unless it is lent to a stream; closed if it broke."""
+        with self.errors():
+            session = self._idle.pop() if self._idle else self._connect()
+            is_usable = False
+            try:
+                yield session
+                is_usable = True
+            except (ftplib.error_perm, EscaleError):
+                # An answer, if not the wished one: the connection is fine.
+                is_usable, is_lent = True, False
+                raise
+            finally:
+                if not is_usable:
+                    session.close()
+                elif not is_lent:
+                    self.take_back(session)
+
+    def _connect(self) -> Session:
+        session = Session(self._login)
+        try:
+            session.enter(self._directory)
+        except ftplib.error_perm as error:
+            session.close()
+            raise NoSuchRelay(where=self.url, reason=str(error)) from error
+        return session
+
+
+class _Reader(io.RawIOBase):
+    """The bytes of one transfer; at their end the server's word that they are all is waited for."""
+
+    def __init__(self, store: FtpStore, session: Session, data: socket.socket) -> None:
+        self._store = store
+        self._session = session
+        self._data: socket.socket | None = data
+        self._failure: EscaleError | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._failure is not None:
+            # Once cut short, never ended: a second read must not look like the end.
+            raise self._failure
+        if self._data is None:
+            return 0
+        try:
+            with self._store.errors():
+                return self._receive(self._data, buffer)
+        except EscaleError as failure:
+            self._failure = failure
+            self._session.close()
+            raise
+
+    def _receive(self, data: socket.socket, buffer: Any) -> int:
+        count = data.recv_into(buffer)
+        if count == 0:
+            self._data = None
+            self._session.end_data(data)
+            self._store.take_back(self._session)
+        return count
+
+    def close(self) -> None:
+        super().close()
+        if self._data is not None:
+            # Left half-way: to agree with the server about the rest would take longer than to connect again.
+            self._data.close()
+            self._session.close()
+            self._data = None
+
+
+def _translated(url: str, error: Exception, timeout_s: float) -> StoreError | SecretError:
+    reply = str(error)
+    code = reply[:3]
+    match error:
+        case ftplib.Error() if code in FULL_CODES or FULL_WORDS.search(reply):
+            return NoRelaySpace(where=url, reason=reply)
+        case ftplib.Error() if code in LOGIN_CODES:
+            return SecretError(what=f"{url} refused the log-in: {reply}")
+        case ftplib.error_perm():
+            return Refused(where=url, reason=reply)
+        case ssl.SSLCertVerificationError():
+            return Refused(where=url, reason=f"its certificate is not accepted: {error.verify_message}")
+        case TimeoutError():
+            return Unreachable(where=url, reason=f"no answer within {timeout_s:g} s")
+    return Unreachable(where=url, reason=reply or "the connection was lost")

@@ -1,0 +1,290 @@
+"""One logged-in FTP connection: commands, data connections, and what listings say.
+
+Commands are sent so that few turns are needed: the type is set once, names are relative to the relay, and questions
+about many names go out together.
+"""
+
+from __future__ import annotations
+
+import calendar
+import ftplib
+import re
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..stream import PIECE
+from .blob import BlobInfo
+
+QUESTIONS_TOGETHER = 50
+"""Commands sent before the first reply is read: their replies fit any socket buffer, so nobody waits for the other."""
+
+LISTING_MAX = 64 * 1024 * 1024
+"""Bytes of a listing we take: half a million names.  A relay has a handful for each page."""
+
+_LIST_LINE = re.compile(
+    rb"(?P<kind>[-dlbcps])\S{9,}\s+\d+\s+\S+\s+\S+\s+(?P<size>\d+)\s\w{3}\s+\d+\s+[\d:]+\s(?P<name>.+)"
+)
+"""As `ls -l` prints it.  Exactly one blank before the name: names may begin with more."""
+
+_MOMENT = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\.\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Where to log in and how; `ca_file` holds the authorities to trust instead of the system's."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    tls: bool
+    ca_file: Path | None
+    verify: bool
+    connect_timeout_s: float
+    timeout_s: float
+
+
+class _TlsClient(ftplib.FTP_TLS):
+    """Data connections continue the TLS session of the control connection, as servers demand against hijacking."""
+
+    def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, int | None]:
+        connection, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
+        assert isinstance(self.sock, ssl.SSLSocket)
+        return self.context.wrap_socket(connection, server_hostname=self.host, session=self.sock.session), size
+
+
+class Session:
+    """A connection that stands in the relay's directory, once it has entered it.
+
+    Raises what ftplib raises: error_temp, error_perm, OSError, EOFError.  After error_perm it can be used on.
+    """
+
+    def __init__(self, login: Login) -> None:
+        self._client = _TlsClient(context=_tls_context(login)) if login.tls else ftplib.FTP()
+        self._directory = ""
+        try:
+            self._open(login)
+            self._features = self._ask_features()
+            if "UTF8" in self._features:
+                self._ask_together(["OPTS UTF8 ON"])
+            self._client.voidcmd("TYPE I")
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, login: Login) -> None:
+        self._client.connect(login.host, login.port, login.connect_timeout_s)
+        assert self._client.sock is not None
+        self._client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._client.login(login.user, login.password)
+        if isinstance(self._client, ftplib.FTP_TLS):
+            self._client.prot_p()
+        self._client.timeout = login.timeout_s
+        self._client.sock.settimeout(login.timeout_s)
+
+    def close(self) -> None:
+        """End the connection without a word: the server forgets us the same."""
+        self._client.close()
+
+    def enter(self, directory: str) -> None:
+        """Go to the relay's directory; error_perm if there is none."""
+        self._client.cwd(directory)
+        self._directory = self._client.pwd()
+
+    def must_stand(self) -> None:
+        """Ask for the relay's directory again; error_perm if it is gone."""
+        self._client.cwd(self._directory)
+
+    def open_data(self, command: str, name: str) -> socket.socket:
+        """Begin a transfer; `end_data` must follow."""
+        return self._client.transfercmd(f"{command} {_path(name)}")
+
+    def end_data(self, data: socket.socket) -> None:
+        """Close the data connection and wait for the word that the transfer was whole."""
+        data.close()
+        self._client.voidresp()
+
+    def delete(self, name: str) -> None:
+        self._client.voidcmd(f"DELE {_path(name)}")
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename, replacing what has the new name."""
+        self._client.rename(_path(old), _path(new))
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a blob; None if the server does not say."""
+        (reply,) = self._ask_together([f"SIZE {_path(name)}"])
+        return _size(reply)
+
+    def info(self, name: str) -> BlobInfo | None:
+        """What the server says of one name; None if there is no such file."""
+        if "MLST" in self._features:
+            (reply,) = self._ask_together([f"MLST {_path(name)}"])
+            lines = reply.split("\n")
+            return _from_facts(lines[1].strip().partition(" ")[0], name) if len(lines) > 2 else None
+        size_reply, time_reply = self._ask_together([f"SIZE {_path(name)}", f"MDTM {_path(name)}"])
+        size = _size(size_reply)
+        return None if size is None else _blob(name, size, _answered_moment(time_reply))
+
+    def entries(self, prefix: str) -> Sequence[BlobInfo]:
+        """All files whose names begin with `prefix`, in no order."""
+        if "MLST" in self._features:
+            return [blob for blob in _parse_facts(self._listing("MLSD")) if blob.name.startswith(prefix)]
+        # Hidden names are shown only on demand.
+        sizes = [found for found in _parse_lines(self._listing("LIST -a")) if found[0].startswith(prefix)]
+        return list(self._with_times(sizes))
+
+    def _with_times(self, sizes: Sequence[tuple[str, int]]) -> Iterator[BlobInfo]:
+        """LIST tells minutes, or days, of an unknown time zone: too coarse to notice a change.  So we ask."""
+        replies = self._ask_together([f"MDTM {_path(name)}" for name, _ in sizes])
+        for (name, size), reply in zip(sizes, replies, strict=True):
+            if reply.startswith("213"):
+                yield _blob(name, size, _answered_moment(reply))
+
+    def _listing(self, command: str) -> bytes:
+        data = self._client.transfercmd(command)
+        pieces = bytearray()
+        while piece := data.recv(PIECE):
+            pieces += piece
+            if len(pieces) > LISTING_MAX:
+                raise ftplib.error_perm(f"552 the listing is longer than {LISTING_MAX} bytes")
+        self.end_data(data)
+        return bytes(pieces)
+
+    def _ask_features(self) -> frozenset[str]:
+        (reply,) = self._ask_together(["FEAT"])
+        return frozenset(line.strip().split(" ")[0].upper() for line in reply.split("\n")[1:-1])
+
+    def _ask_together(self, commands: Sequence[str]) -> list[str]:
+        """Send commands without waiting in between; their replies, also the refusals, in the same order."""
+        replies = []
+        for start in range(0, len(commands), QUESTIONS_TOGETHER):
+            some = commands[start : start + QUESTIONS_TOGETHER]
+            assert self._client.sock is not None
+            self._client.sock.sendall("".join(f"{command}\r\n" for command in some).encode())
+            replies += [self._reply() for _ in some]
+        return replies
+
+    def _reply(self) -> str:
+        # `getmultiline` is the library's reader of one reply that does not raise for refusals.
+        client: Any = self._client
+        reply: str = client.getmultiline()
+        if reply.startswith("421"):
+            raise ftplib.error_temp(reply)
+        return reply
+
+
+class Upload:
+    """One upload under a temporary name; it ends by `publish` or `abandon`."""
+
+    def __init__(self, session: Session, temporary: str) -> None:
+        self._session = session
+        self._temporary = temporary
+        self._data: socket.socket | None = session.open_data("STOR", temporary)
+        self.sent = 0
+
+    def write(self, piece: bytes) -> None:
+        """Send the next bytes."""
+        assert self._data is not None
+        try:
+            self._data.sendall(piece)
+        except ConnectionError:
+            # A server that can take no more hangs up the data connection and says why on the other one.
+            self._end()
+            raise
+        self.sent += len(piece)
+
+    def publish(self, name: str) -> None:
+        """Wait until the server has it all, then give it its name; EOFError if it has another number of bytes."""
+        if isinstance(self._data, ssl.SSLSocket):
+            # The server is to know that this is the end and not a cut; whether it answers is all the same.
+            with suppress(OSError):
+                self._data.unwrap()
+        self._end()
+        size = self._session.size(self._temporary)
+        if size is not None and size != self.sent:
+            raise EOFError(f"the server holds {size} of the {self.sent} bytes sent")
+        self._session.rename(self._temporary, name)
+
+    def abandon(self) -> None:
+        """Break it off and remove what was sent."""
+        if self._data is not None:
+            with suppress(ftplib.Error):
+                self._end()
+        self._session.delete(self._temporary)
+
+    def _end(self) -> None:
+        assert self._data is not None
+        data, self._data = self._data, None
+        self._session.end_data(data)
+
+
+def _tls_context(login: Login) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(login.ca_file) if login.ca_file else None)
+    if not login.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _path(name: str) -> str:
+    """The name as a path, so that servers take neither a leading dash for an option nor a leading blank for nothing."""
+    return f"./{name}"
+
+
+def _size(reply: str) -> int | None:
+    code, _, number = reply.partition(" ")
+    return int(number) if code == "213" and number.strip().isdigit() else None
+
+
+def _answered_moment(reply: str) -> str:
+    return reply[4:].strip() if reply.startswith("213") else ""
+
+
+def _blob(name: str, size: int, moment: str, unique: str = "") -> BlobInfo:
+    return BlobInfo(name, size, _unix_time(moment), "-".join(filter(None, (moment, str(size), unique))))
+
+
+def _unix_time(moment: str) -> float | None:
+    found = _MOMENT.match(moment)
+    if found is None:
+        return None
+    return calendar.timegm(tuple(int(part) for part in found.groups()[:6])) + float(found.group(7) or 0)
+
+
+def _parse_facts(listing: bytes) -> Iterator[BlobInfo]:
+    for line in listing.splitlines():
+        facts, _, name = line.partition(b" ")
+        try:
+            blob = _from_facts(facts.decode(), name.decode())
+        except UnicodeDecodeError:
+            # A name that is not UTF-8 is not ours.
+            continue
+        if blob is not None:
+            yield blob
+
+
+def _from_facts(facts: str, name: str) -> BlobInfo | None:
+    known = dict(fact.lower().split("=", 1) for fact in facts.split(";") if "=" in fact)
+    if known.get("type") != "file" or not known.get("size", "").isdigit():
+        return None
+    return _blob(name, int(known["size"]), known.get("modify", ""), known.get("unique", ""))
+
+
+def _parse_lines(listing: bytes) -> Iterator[tuple[str, int]]:
+    for line in listing.splitlines():
+        found = _LIST_LINE.fullmatch(line)
+        if found is None or found["kind"] != b"-":
+            continue
+        try:
+            name = found["name"].decode()
+        except UnicodeDecodeError:
+            # A name that is not UTF-8 is not ours.
+            continue
+        yield name, int(found["size"])
