@@ -6,29 +6,28 @@ import argparse
 import os
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
+from ..app.together import run_together
 from ..app.wording import duration_text, files_text, size_text
 from ..clock import Clock, SystemClock
 from ..conf.settings import Section
 from ..errors import EscaleError, LocalError
 from ..seal import Key
 from ..store.blob import BlobStore
+from ..store.trials import Finding
 from .arguments import Parser, add_common
-from .exit_codes import worst
+from .exit_codes import FAILED, worst
 from .render import Palette, json_line, palette_for
 from .setup import load_setup, open_store
-
-T = TypeVar("T")
 
 PROBE_BYTES = 1024 * 1024
 """Enough for a first idea of the speed, and for an overwrite that can be interrupted in the middle."""
 
+_STRATEGIES = {"create": "exclusive creation", "listing": "claims in listings"}
 _COLOURS = {"ok": "green", "note": "yellow", "failed": "red"}
 
 
@@ -50,7 +49,7 @@ class Report:
             print(json_line(values | ({"extra": extra} if extra else {})), flush=True)
         else:
             word = self.palette.paint(f"{verdict:7}", _COLOURS[verdict])
-            print(f"{layer:9} {fact:56} {word} {extra}".rstrip(), flush=True)
+            print(f"{layer:20} {fact:64} {word} {extra}".rstrip(), flush=True)
 
     def fail(self, layer: str, error: EscaleError) -> None:
         """A layer that does not hold; the ones above it are not looked at."""
@@ -97,7 +96,6 @@ def _check(section: Section, report: Report, options: argparse.Namespace, enviro
     report.section = section.name
     if not options.json:
         print(f"\n[{section.name}]")
-    clock = SystemClock()
     with _layer(report, "secrets"):
         report.line("secrets", _secrets_text(section, environ))
     with _layer(report, "folder"):
@@ -105,7 +103,7 @@ def _check(section: Section, report: Report, options: argparse.Namespace, enviro
     if options.offline:
         return
     with _layer(report, "relay"):
-        _check_relay(lambda: open_store(section, environ), clock, report, may_write=not options.no_write)
+        _check_relay(section, environ, report, may_write=not options.no_write)
 
 
 @contextmanager
@@ -144,24 +142,34 @@ def _folder_text(folder: Path) -> str:
     return f"{folder}  {files_text(files)}, {size_text(size)}"
 
 
-def _check_relay(open_store: Callable[[], BlobStore], clock: Clock, report: Report, may_write: bool) -> None:
-    from ..store.probe import probe
-
-    with open_store() as store:
+def _check_relay(section: Section, environ: Mapping[str, str], report: Report, may_write: bool) -> None:
+    clock = SystemClock()
+    where = section.address
+    if where.scheme == "file" and not Path(where.path).exists() and Path(where.path).parent.is_dir():
+        report.line("relay", f"{where.path} will be created")
+        return
+    with open_store(section, environ) as store:
         began = clock.monotonic()
         blobs = list(store.list())
         seconds = duration_text(clock.monotonic() - began)
         report.line("relay", store.url)
         report.line("  list", f"{len(blobs)} objects, {size_text(sum(blob.size for blob in blobs))}", "ok", seconds)
-    if not may_write:
+    if may_write:
+        _certify(lambda: open_store(section, environ), clock, report)
+    else:
         report.line("  write", "not tried (--no-write)", "note")
-        return
-    certificate = probe(open_store, random.Random(), clock, lambda text: None, PROBE_BYTES, run_together)
-    for finding in certificate.findings:
-        report.line(f"  {finding.name}", finding.text, "ok" if finding.is_good else "note")
 
 
-def run_together(jobs: Sequence[Callable[[], T]]) -> list[T]:
-    """Run the jobs at the same time and return their results in order; the first error comes through."""
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        return [future.result() for future in [pool.submit(job) for job in jobs]]
+def _certify(open_one: Callable[[], BlobStore], clock: Clock, report: Report) -> None:
+    """Race the relay, and say in words what it keeps and what it does not."""
+    from ..store.probe import probe
+
+    def show(finding: Finding) -> None:
+        report.line(f"  {finding.name}", finding.words, "ok" if finding.ok else "note")
+
+    certificate = probe(open_one, run_together, random.Random(), clock, show, PROBE_BYTES)
+    if certificate.is_sound:
+        report.line("  verdict", f"a relay; pages are locked by {_STRATEGIES[certificate.strategy]}")
+    else:
+        report.codes.append(FAILED)
+        report.line("  verdict", "this storage cannot be a relay: it loses or mixes what was written", "failed")

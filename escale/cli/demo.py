@@ -37,10 +37,11 @@ BIG_BYTES = 48 * 1024 * 1024
 """Enough to be met in the middle of unpacking."""
 
 _HEAD = """# Written by `escale demo`.
-log file  = none
-refresh   = 2 s
-settle    = 0 s
-state dir = state
+log file    = none
+refresh     = 2 s
+settle      = 0 s
+compression = zstd
+state dir   = state
 """
 
 _SECTION = """
@@ -169,9 +170,13 @@ class Theatre:
         """What the relay holds at the moment."""
         return sum(path.stat().st_size for path in self.relay.iterdir())
 
+    def title(self, number: int, text: str) -> None:
+        """What a scene is about."""
+        print(f"{number}  {text}", flush=True)
+
     def say(self, text: str, *facts: str) -> None:
         """One line of the play."""
-        print(f"   {text:48}{'  '.join(facts)}".rstrip(), flush=True)
+        print(f"   {text:52}{'  '.join(fact.ljust(6) for fact in facts)}".rstrip(), flush=True)
 
 
 def _play(place: Path, options: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -183,7 +188,7 @@ def _play(place: Path, options: argparse.Namespace, environ: Mapping[str, str]) 
     began = theatre.clock.monotonic()
     scenes = [_many_files, _both_edit, _interrupted, *([_without_the_key] if options.encrypt else [])]
     for number, scene in enumerate(scenes, 1):
-        print(f"{number}", end="", flush=True)
+        theatre.title(number, str(scene.__doc__).partition("\n")[0])
         try:
             scene(theatre)
         except (SceneFailed, EscaleError) as failure:
@@ -226,20 +231,20 @@ def _set_up(theatre: Theatre) -> None:
 
 
 def _many_files(theatre: Theatre) -> None:
-    """Alice writes many files; the others get them; the relay is empty again."""
+    """alice writes many small files"""
     clock, began, count = theatre.clock, theatre.clock.monotonic(), theatre.options.files
     total = _write_files(theatre, count)
-    print(f"  alice writes {count} small files".ljust(50), duration_text(clock.monotonic() - began), size_text(total))
+    theatre.say(f"{count} files written", duration_text(clock.monotonic() - began), size_text(total))
     with theatre.clients():
         theatre.loops["alice"].run_once()
         blobs = len(list(theatre.relay.iterdir()))
         sent = size_text(theatre.wire.get("alice", 0))
-        theatre.say(f"packed on the relay: {blobs} objects", duration_text(clock.monotonic() - began), sent)
+        theatre.say(f"packed on the relay, {blobs} objects in all", duration_text(clock.monotonic() - began), sent)
         theatre.passes(lambda: theatre.are_equal() and len(theatre.files("bob")) == count and _is_empty(theatre))
         others = " and ".join(theatre.names[1:])
         have = "has" if len(theatre.names) == 2 else "have"
         theatre.say(f"{others} {have} all {count}, contents equal", duration_text(clock.monotonic() - began))
-        theatre.say("the relay is empty again (indices only)", "", size_text(theatre.relay_bytes()))
+        theatre.say("the relay is empty again, but for its indices", "", size_text(theatre.relay_bytes()))
 
 
 def _write_files(theatre: Theatre, count: int) -> int:
@@ -259,8 +264,7 @@ def _is_empty(theatre: Theatre) -> bool:
 
 
 def _both_edit(theatre: Theatre) -> None:
-    """Two different texts under one name: both survive, under the same names everywhere."""
-    print("  both edit notes.txt before the next pass")
+    """alice and bob edit notes.txt before the next pass"""
     with theatre.clients():
         (theatre.place / "alice" / "notes.txt").write_text("the first text\n")
         theatre.passes(theatre.are_equal)
@@ -277,38 +281,41 @@ def _both_edit(theatre: Theatre) -> None:
 
 
 def _interrupted(theatre: Theatre) -> None:
-    """A client is killed in the middle of receiving; its next start finishes the work."""
-    print(f"  bob is killed while he receives {size_text(BIG_BYTES)}")
+    """bob is killed while he receives a big file"""
     with theatre.clients():
         (theatre.place / "alice" / "big.bin").write_bytes(theatre.random.randbytes(BIG_BYTES))
         theatre.loops["alice"].run_once()
-    moment = _kill_while_receiving(theatre)
+    staged = _kill_while_receiving(theatre)
     if "big.bin" in theatre.files("bob"):
         raise SceneFailed("no big.bin at bob's yet", "it had arrived before the kill")
-    theatre.say(f"killed {moment}; no half file in his folder")
+    theatre.say(f"killed after {size_text(staged)} of {size_text(BIG_BYTES)}; no half file in his folder")
     began = theatre.clock.monotonic()
     with theatre.clients():
         theatre.passes(lambda: theatre.are_equal() and _is_empty(theatre))
     theatre.say("started again: he has it, contents equal", duration_text(theatre.clock.monotonic() - began))
 
 
-def _kill_while_receiving(theatre: Theatre) -> str:
-    """Run bob's pass in a process of its own, and kill it at the first sign of arriving data."""
+def _kill_while_receiving(theatre: Theatre) -> int:
+    """Run bob's pass in a process of its own and kill it in the middle; returns the bytes he had by then."""
     words = [sys.executable, "-m", "escale.cli.escale", "-c", str(theatre.conf), "--once", "--json", "bob"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=dict(theatre.environ)) as process:
         assert process.stdout is not None
         for line in process.stdout:
             event = json.loads(line)
-            if event["type"] in ("page", "progress") and event["direction"] == "down":
+            if event["type"] == "page" and event["direction"] == "down":
+                break
+        staging = theatre.place / "bob" / ".escale"
+        while process.poll() is None:
+            staged = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
+            if staged >= BIG_BYTES // 4:
                 process.kill()
-                done = event.get("bytes_done", 0)
-                return f"after {size_text(done)}" if done else "at the first byte"
-    raise SceneFailed("bob begins to receive", f"his process ended with {process.returncode}")
+                return staged
+            theatre.clock.sleep(0.002)
+    raise SceneFailed("bob receives long enough to be killed meanwhile", f"his process ended with {process.returncode}")
 
 
 def _without_the_key(theatre: Theatre) -> None:
-    """Somebody with access to the relay, but without the key, looks at everything that lies there."""
-    print("  the relay is looked at without the key")
+    """the relay is looked at without the key"""
     secret = b"a word that must not be seen"
     with theatre.clients():
         (theatre.place / "alice" / "confidential-plan.txt").write_bytes(secret)

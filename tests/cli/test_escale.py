@@ -153,7 +153,7 @@ def test_once_gives_up_in_time(tmp_path):
 def test_once_that_is_interrupted_is_not_done(tmp_path):
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         with User(tmp_path, "hangs").service("--once") as service:
-            service.next("start")
+            service.next("page")
             os.kill(service.process.pid, number)
             assert service.end() == code
 
