@@ -26,7 +26,7 @@ from ..digest import short_name
 from ..errors import Corrupt, RelayInUse
 from ..files.tree import Entry, path_bytes, path_problem, path_text, validate_path
 from .format import Format, LockText, Place, Role
-from .index import Index, Record, State, Update
+from .index import ANCESTORS_MAX, Index, Record, State, Update
 
 VERSION = 1
 MARKER = "escale.relay"
@@ -49,6 +49,7 @@ _NAMES = [
     (Role.LOCK, re.compile(rf"{_PAGE}\.lock(?:\.(?P<unique>[0-9a-f]{{16}}))?")),
 ]
 _HEX = re.compile(r"(?:[0-9a-f]{2}){16,64}")
+_BRIEF = re.compile(r"[0-9a-f]{16}")
 
 
 class Format1(Format):
@@ -165,7 +166,9 @@ def _as_json(record: Record) -> dict[str, Any]:
         name = {"path": raw.decode("utf-8")}
     except UnicodeDecodeError:
         name = {"path_b64": base64.b64encode(raw).decode("ascii")}
-    state = {} if record.state is State.FILE else {"state": record.state.value}
+    state: dict[str, object] = {} if record.state is State.FILE else {"state": record.state.value}
+    if record.ancestors:
+        state["ancestors"] = record.ancestors
     return {
         **name,
         "size": entry.size,
@@ -231,7 +234,9 @@ def _record(found: Any, where: str) -> Record:
         _digest(found["digest"]),
     )
     state = State(found.get("state", "file"))
-    return Record(entry, _number(found["version"], 0, 1 << 62), _text(found["client"], "client name"), state)
+    ancestors = tuple(_digest(one, _BRIEF) for one in found.get("ancestors", ())[:ANCESTORS_MAX])
+    version = _number(found["version"], 1, 1 << 62)
+    return Record(entry, version, _text(found["client"], "client name"), state, ancestors)
 
 
 def _number(value: Any, least: int, most: int) -> int:
@@ -246,7 +251,7 @@ def _text(value: Any, what: str) -> str:
     return value
 
 
-def _digest(value: Any) -> str:
-    if not isinstance(value, str) or not _HEX.fullmatch(value):
+def _digest(value: Any, form: re.Pattern[str] = _HEX) -> str:
+    if not isinstance(value, str) or not form.fullmatch(value):
         raise ValueError(f"{value!r:.40} is not a digest")
     return value

@@ -12,7 +12,16 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ..files.tree import Entry
+from ..files.tree import Base, Entry
+
+
+ANCESTORS_MAX = 8
+"""Versions a record remembers: more than pile up between a push and the pusher's next look at the page."""
+
+
+def brief(digest: str | None) -> str:
+    """The beginning of a digest, enough to tell the versions of one file apart."""
+    return (digest or "")[:16]
 
 
 class State(enum.Enum):
@@ -30,17 +39,35 @@ class Record:
     """One path in an index.
 
     `entry.digest` is always known here.  `version` grows by one with every push of the path; `client` pushed it.
-    Format 0.7 has neither versions nor sizes: there `version` is read as 0 and `entry.size` as -1.
+    Format 0.7 has neither versions nor sizes: there `version` is read as 0 and `entry.size` as -1.  `ancestors`: the
+    versions this one came from, newest first, each by the beginning of its digest; at most ANCESTORS_MAX.
     """
 
     entry: Entry
     version: int
     client: str
     state: State = State.FILE
+    ancestors: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
         return self.entry.path
+
+    def successor(self) -> tuple[str, ...]:
+        """The `ancestors` of a record that replaces this one."""
+        return (brief(self.entry.digest), *self.ancestors)[:ANCESTORS_MAX]
+
+    def descends_from(self, base: Base) -> bool:
+        """Whether this record was made by somebody who had that version, so that replacing it loses nothing.
+
+        False for the winner of a race between two pushers who both started from the same version, the only way in which
+        a version that a client pushed itself can be displaced without having been seen.  Beyond the memory of
+        `ancestors`, and in format 0.7, the number has to be enough.
+        """
+        steps = self.version - base.version
+        if self.version == 0 or steps > len(self.ancestors):
+            return self.version == 0 or steps > 0
+        return steps > 0 and brief(base.entry.digest) in self.ancestors
 
     def precedence(self) -> tuple[int, bool, int, str, str]:
         """Of two records of a path the greater precedence is current.

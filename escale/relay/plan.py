@@ -9,7 +9,9 @@ contents, "-" means there is none:
     -           -               any           NOTHING
     R           L = R           any           SAME      also when both sides made the same edit
     R           -               any           FETCH     missing here; deletions do not travel in this release
-    R           L               B = L         FETCH     changed there
+    R           L               B = L         FETCH     changed there, by somebody who had B
+    R           L               B = L         CONFLICT  the same, but he did not have B: two pushers raced
+    R older     L               B = L         SEND      the relay has gone back to before B
     R           L               B = R         SEND      changed here
     R           L               other, or -   CONFLICT  changed on both sides: both survive
     R wanted    L = R           any           SEND      somebody misses what we have
@@ -98,12 +100,12 @@ class PushPlan:
         return sum(entry.size for entry in self.entries)
 
 
-def judge(local: Entry | None, base: Entry | None, remote: Record | None) -> Verdict:
+def judge(local: Entry | None, base: Base | None, remote: Record | None) -> Verdict:
     """The table at the top.  A local entry without digest counts as different from everything."""
     if remote is None:
         return Verdict.SEND if local else Verdict.NOTHING
     equal = local is not None and local.same_content(remote.entry)
-    ours_is_newer = local is not None and base is not None and base.same_content(remote.entry)
+    ours_is_newer = local is not None and base is not None and base.entry.same_content(remote.entry)
     if remote.state is State.WANTED:
         return Verdict.SEND if equal or ours_is_newer else Verdict.NOTHING
     if local is None:
@@ -112,8 +114,11 @@ def judge(local: Entry | None, base: Entry | None, remote: Record | None) -> Ver
         return Verdict.SAME
     if ours_is_newer:
         return Verdict.SEND
-    theirs_is_newer = base is not None and local.same_content(base)
-    return Verdict.FETCH if theirs_is_newer else Verdict.CONFLICT
+    if base is None or not local.same_content(base.entry):
+        return Verdict.CONFLICT
+    if remote.descends_from(base):
+        return Verdict.FETCH
+    return Verdict.SEND if remote.version < base.version else Verdict.CONFLICT
 
 
 def to_hash(local: Local, remote: Records) -> list[str]:
@@ -134,7 +139,7 @@ def plan_pull(local: Local, remote: Records, updates: Iterable[Update], mode: Mo
             continue
         mine = local.entries.get(path)
         base = local.bases.get(path)
-        verdict = judge(mine, base.entry if base else None, record)
+        verdict = judge(mine, base, record)
         if verdict is Verdict.SAME:
             if base is None or base.version != record.version or not base.entry.same_content(record.entry):
                 agreed.append(record)
@@ -159,7 +164,7 @@ def plan_push(local: Local, remote: Records, mode: Mode, size_max: int, room: in
         if path in local.untouchable or not mode.pushes:
             continue
         base = local.bases.get(path)
-        verdict = judge(entry, base.entry if base else None, remote.get(path))
+        verdict = judge(entry, base, remote.get(path))
         if verdict is Verdict.SEND:
             pending.append(entry)
         elif verdict is Verdict.CONFLICT and not mode.pulls:

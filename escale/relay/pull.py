@@ -194,7 +194,7 @@ def _renamed(entry: Entry, path: str) -> Entry:
 
 
 def _with_entry(record: Record, entry: Entry) -> Record:
-    return Record(entry, record.version, record.client, record.state)
+    return replace(record, entry=entry)
 
 
 def conflict_name(client: Client, path: str) -> str:
@@ -254,7 +254,7 @@ def _ask(client: Client, state: PageState, local: Local) -> bool:
         if left.records != state.stored.records:
             client.relay.write_index(left, state.view, client.unique())
     else:
-        wishes = [Record(record.entry, record.version, client.name, State.WANTED) for record in plan.ask]
+        wishes = [replace(record, client=client.name, state=State.WANTED) for record in plan.ask]
         client.relay.write_index(state.stored.merged(wishes), state.view, client.unique())
     return True
 

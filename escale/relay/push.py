@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ..errors import Changing, EscaleError
 from ..events import Item, PageBegan, PageEnded, Progress
+from ..files.tree import Entry
 from .archive import Packer
 from .client import Client, PageState
 from .index import Record, Update
@@ -74,7 +75,7 @@ def _push_locked(client: Client, state: PageState, local: Local, plan: PushPlan,
     client.ledger.set_meta(f"stamp {page}", stamp)
     with _packer(client, page, plan) as packer:
         sent = client.relay.write_archive(page, stamp, packer)
-    records = {path: Record(entry, plan.versions[path], client.name) for path, entry in packer.packed.items()}
+    records = {path: _record(client, state, plan, entry) for path, entry in packer.packed.items()}
     for path, error in packer.skipped.items():
         client.skip(path, "changing" if isinstance(error, Changing) else "permission", str(error), error.code)
     if records:
@@ -89,6 +90,12 @@ def _push_locked(client: Client, state: PageState, local: Local, plan: PushPlan,
         client.relay.delete_data(page, stamp)
     total = sum(record.entry.size for record in records.values())
     client.tell(PageEnded(client.section, "up", page, len(records), total, sent, client.clock.monotonic() - began))
+
+
+def _record(client: Client, state: PageState, plan: PushPlan, entry: Entry) -> Record:
+    replaced = state.index.records.get(entry.path)
+    ancestors = replaced.successor() if replaced else ()
+    return Record(entry, plan.versions[entry.path], client.name, ancestors=ancestors)
 
 
 def _packer(client: Client, page: str, plan: PushPlan) -> Packer:

@@ -35,9 +35,10 @@ records = some.builds(
         some.integers(0, 0o777),
         some.binary(min_size=64, max_size=64).map(bytes.hex),
     ),
-    some.integers(0, 1 << 40),
+    some.integers(1, 1 << 40),
     some.text(max_size=20).filter(str.isprintable),
     some.sampled_from(State),
+    some.lists(some.binary(min_size=8, max_size=8).map(bytes.hex), max_size=8).map(tuple),
 )
 by_path = some.lists(records, max_size=8).map(lambda found: {record.path: record for record in found})
 
@@ -125,6 +126,9 @@ GOOD = {"path": "a", "size": 1, "mtime_ns": 0, "mode": 420, "digest": "ab" * 32,
         lines(HEADER, {**GOOD, "version": "2"}),
         lines(HEADER, {**GOOD, "client": 1}),
         lines(HEADER, {**GOOD, "state": "unheard of"}),
+        lines(HEADER, {**GOOD, "ancestors": 5}),
+        lines(HEADER, {**GOOD, "ancestors": ["short"]}),
+        lines(HEADER, {**GOOD, "version": 0}),
         lines(HEADER, GOOD)[:-5],
         lines(HEADER, GOOD) + b"more",
         zlib.compress(b"[" * 100_000 + b"\n"),

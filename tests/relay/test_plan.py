@@ -24,13 +24,20 @@ def entry(content: str | None, path: str = "f", size: int = 10) -> Entry | None:
     return Entry(path, size, 0, 0o644, content) if content else None
 
 
-def record(content: str | None, state: State = State.FILE, version: int = 1, path: str = "f") -> Record | None:
+def base(content: str | None, version: int = 1) -> Base | None:
+    found = entry(content)
+    return Base(found, version) if found else None
+
+
+def record(
+    content: str | None, state: State = State.FILE, version: int = 2, path: str = "f", ancestors: tuple[str, ...] = ()
+) -> Record | None:
     found = entry(content, path)
-    return Record(found, version, "alice", state) if found else None
+    return Record(found, version, "alice", state, ancestors) if found else None
 
 
 @pytest.mark.parametrize(
-    ("remote", "local", "base", "verdict"),
+    ("remote", "local", "agreed", "verdict"),
     [
         (None, "L", None, Verdict.SEND),
         (None, "L", "B", Verdict.SEND),
@@ -48,12 +55,30 @@ def record(content: str | None, state: State = State.FILE, version: int = 1, pat
         ("R", "L", None, Verdict.CONFLICT),
     ],
 )
-def test_judge(remote, local, base, verdict):
-    assert judge(entry(local), entry(base), record(remote)) is verdict
+def test_judge(remote, local, agreed, verdict):
+    assert judge(entry(local), base(agreed), record(remote)) is verdict
 
 
 @pytest.mark.parametrize(
-    ("local", "base", "verdict"),
+    ("version", "ancestors", "verdict"),
+    [
+        (4, ("L",), Verdict.FETCH),
+        (5, ("X", "L"), Verdict.FETCH),
+        (9, (), Verdict.FETCH),
+        (4, ("X",), Verdict.CONFLICT),
+        (5, ("X", "Y"), Verdict.CONFLICT),
+        (3, ("L",), Verdict.CONFLICT),
+        (2, ("L",), Verdict.SEND),
+        (0, (), Verdict.FETCH),
+    ],
+)
+def test_what_we_pushed_is_replaced_only_by_somebody_who_had_it(version, ancestors, verdict):
+    remote = record("R", version=version, ancestors=ancestors)
+    assert judge(entry("L"), base("L", version=3), remote) is verdict
+
+
+@pytest.mark.parametrize(
+    ("local", "agreed", "verdict"),
     [
         ("R", None, Verdict.SEND),
         ("R", "R", Verdict.SEND),
@@ -65,13 +90,13 @@ def test_judge(remote, local, base, verdict):
         (None, "R", Verdict.NOTHING),
     ],
 )
-def test_judge_what_somebody_asked_for(local, base, verdict):
-    assert judge(entry(local), entry(base), record("R", State.WANTED)) is verdict
+def test_judge_what_somebody_asked_for(local, agreed, verdict):
+    assert judge(entry(local), base(agreed), record("R", State.WANTED)) is verdict
 
 
 def test_an_entry_without_digest_is_never_equal():
     unread = Entry("f", 10, 0)
-    assert judge(unread, unread, record("R")) is Verdict.CONFLICT
+    assert judge(unread, Base(unread, 1), record("R")) is Verdict.CONFLICT
 
 
 def local(entries: dict[str, str], bases: dict[str, str] | None = None, **rest) -> Local:

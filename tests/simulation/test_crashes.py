@@ -89,3 +89,24 @@ def test_a_client_that_never_comes_back_blocks_nobody_for_ever(tmp_path, victim)
         world.close()
         if survived:
             break
+
+
+def test_two_pushers_whose_lock_was_granted_to_both_lose_nothing(tmp_path):
+    """The lock is politeness: both edits of one version survive although both pushes were acknowledged."""
+    world = World(tmp_path)
+    alice, bob, carol = (world.machine(name) for name in ("alice", "bob", "carol"))
+    alice.write("f.txt", "first")
+    world.settle()
+    alice.write("f.txt", "edit of alice")
+    bob.write("f.txt", "edit of bob, longer")
+    before = dict(world.blobs)
+    alice.sync()
+    of_alice = dict(world.blobs)
+    world.blobs.clear()
+    world.blobs.update(before)
+    bob.sync()
+    world.blobs.update({name: blob for name, blob in of_alice.items() if name not in before})
+    world.settle(16)
+    assert alice.files() == bob.files() == carol.files()
+    assert sorted(alice.files().values()) == [b"edit of alice", b"edit of bob, longer"]
+    world.close()
