@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit
 
-from ..errors import Corrupt
+from ..errors import Corrupt, Unreachable
 from .blob import BlobInfo
 
 PROPERTIES = (
@@ -34,7 +34,8 @@ class Multistatus:
             parser.feed(data)
             self._root = parser.close()
         except ElementTree.ParseError as error:
-            raise Corrupt(where=where, reason=f"its listing is not XML: {error}") from error
+            # So ends a listing during which a file went away, on servers that notice only after they began to answer.
+            raise Unreachable(where=where, reason=f"its listing is not XML: {error}") from error
         if self._root.tag != f"{_DAV}multistatus":
             raise Corrupt(where=where, reason="its listing is not a WebDAV multistatus")
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from ..errors import (
@@ -66,7 +67,7 @@ class S3Store(BlobStore):
         access_key: str | None = None,
         secret_key: str | None = None,
         session_token: str | None = None,
-        ca_file: str | None = None,
+        ca_file: Path | str | None = None,
         verify: bool = True,
         connect_timeout_s: float = 15,
         timeout_s: float = 120,
@@ -79,7 +80,7 @@ class S3Store(BlobStore):
         self._login = (access_key or None, secret_key or None, session_token or None)
         self._endpoint_url = endpoint_url or None
         self._region = region or (REGION if endpoint_url else None)
-        self._verify: bool | str = (ca_file or True) if verify else False
+        self._verify: bool | str = (str(ca_file) if ca_file else True) if verify else False
         self._settings = _settings(connect_timeout_s, timeout_s, proxy, bool(endpoint_url), options or {})
         self._client: S3Client | None = None
 
@@ -164,7 +165,7 @@ class S3Store(BlobStore):
             self._client.close()
             self._client = None
 
-    def make_bucket(self) -> None:
+    def make_relay(self) -> None:
         """Create the bucket; no error if it is there and open to us."""
         with self._errors(None):
             client = self._connected()
@@ -222,17 +223,17 @@ class S3Store(BlobStore):
             self._connected().head_bucket(Bucket=self.bucket)
 
     def _remnants(self) -> Iterator[tuple[str, float, float]]:
-        """Key, time of writing and the relay's present time of what bears a temporary name."""
+        """Key, time of writing and the relay's present time, in whole seconds, of what bears a temporary name."""
         pages = self._connected().get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=self.bucket, Prefix=self._directory + TEMPORARY):
             for item in page.get("Contents", ()):
-                yield item["Key"], item["LastModified"].timestamp(), _relay_now(page)
+                yield item["Key"], float(int(item["LastModified"].timestamp())), _relay_now(page)
 
     def _abort_uploads(self, older_than_s: float) -> int:
         client = self._connected()
         answer = client.list_multipart_uploads(Bucket=self.bucket, Prefix=self._directory)
         oldest = _relay_now(answer) - older_than_s
-        old = [each for each in answer.get("Uploads", ()) if each["Initiated"].timestamp() <= oldest]
+        old = [each for each in answer.get("Uploads", ()) if int(each["Initiated"].timestamp()) <= oldest]
         for each in old:
             client.abort_multipart_upload(Bucket=self.bucket, Key=each["Key"], UploadId=each["UploadId"])
         return len(old)

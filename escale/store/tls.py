@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 
 from ..errors import UntrustedCertificate
 
 
-def authorities(ca_file: str | None, verify: bool) -> ssl.SSLContext:
+def authorities(ca_file: Path | str | None, verify: bool) -> ssl.SSLContext:
     """The system's authorities, or only those of `ca_file` (PEM); with `verify` off anybody is believed."""
     context = ssl.create_default_context(cafile=ca_file)
     if not verify:

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -50,7 +51,7 @@ class WebdavStore(BlobStore):
         *,
         user: str | None = None,
         password: str | None = None,
-        ca_file: str | None = None,
+        ca_file: Path | str | None = None,
         verify: bool = True,
         proxy: str | None = None,
         connect_timeout_s: float = 15,
@@ -160,7 +161,7 @@ class WebdavStore(BlobStore):
             self._client.close()
             self._client = None
 
-    def make_collection(self) -> None:
+    def make_relay(self) -> None:
         """Create the collection; no error if it is there.  Its parent must exist."""
         response = self._request("MKCOL", self._collection)
         if not response.is_success and response.status_code != 405:

@@ -34,7 +34,7 @@ class S3Contract(BlobStoreContract):
     def open_store(self, server: Callable[[str], Server]) -> OpenStore:
         relay = server(self.server_name).relay()
         # rclone remembers directories, so one that was made behind its back is not there yet.
-        s3_store(relay).make_bucket()
+        s3_store(relay).make_relay()
         return partial(s3_store, relay)
 
     @pytest.fixture

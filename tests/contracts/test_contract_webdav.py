@@ -24,7 +24,7 @@ class WebdavContract(BlobStoreContract):
     def open_store(self, server: Callable[[str], Server]) -> OpenStore:
         relay = server(self.server_name).relay()
         # rclone remembers directories, so one that was made behind its back is not there yet.
-        webdav_store(relay).make_collection()
+        webdav_store(relay).make_relay()
         return partial(webdav_store, relay)
 
     @pytest.fixture
