@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from .. import errors
-from ..conf.faults import FAULTS, Fault
+from ..conf.faults import FAULTS, Fault, in_general
 from ..conf.keys import Key, find, suggestion
 from ..conf.kinds import Patterns
 from ..conf.load import load
@@ -186,14 +186,15 @@ def _code_text(code: str) -> str:
 
 
 def _fault_lines(fault: Fault) -> list[str]:
-    lines = [f"  {fault.severity.value}: {fault.message}"]
-    return lines + [f"    {text}" for text in (fault.hint, fault.why) if text]
+    lines = [f"  {fault.severity.value}: {in_general(fault.message)}"]
+    hints = [text for text in (in_general(fault.hint), fault.why) if text]
+    return lines + [f"    {text}" for text in hints]
 
 
 def _class_lines(error: type[errors.EscaleError]) -> list[str]:
     first, _, rest = (error.__doc__ or "").partition("\n")
-    lines = [f"  {first}", *(f"    {line.strip()}" for line in rest.splitlines() if line.strip())]
-    lines += [f"    {line}" for line in error.advice.splitlines()]
+    lines = [f"  {in_general(first)}", *(f"    {line.strip()}" for line in rest.splitlines() if line.strip())]
+    lines += [f"    {line}" for line in in_general(error.advice).splitlines()]
     return [*lines, f"    the command ends with {error.exit_code}"]
 
 

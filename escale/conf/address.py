@@ -44,6 +44,7 @@ SCHEMES_WITHOUT_HOST = ("file", "dropbox", "gdrive", "memory")
 """Where the place is a path, or follows from the credentials."""
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.IGNORECASE | re.DOTALL)
+_PASSWORD = re.compile(r"[^/@:]*:.*@", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,8 @@ class Address(Kind):
 
     def read(self, text: str, place: Place) -> WrittenAddress:
         url = _URL.fullmatch(text)
+        if _PASSWORD.match(url[2] if url else text):
+            raise BadValue(faults.PASSWORD_IN_ADDRESS)
         if re.search(r"[\s]", text) and not _is_path(text):
             raise BadValue(faults.NOT_AN_ADDRESS, value=text, reason="there is a space in it")
         if not url:
@@ -143,8 +146,6 @@ def _split(rest: str, scheme: str | None) -> WrittenAddress:
         port = parts.port
     except ValueError as error:
         raise BadValue(faults.NOT_AN_ADDRESS, value=rest, reason=str(error)) from None
-    if parts.password is not None:
-        raise BadValue(faults.PASSWORD_IN_ADDRESS)
     if parts.query or parts.fragment:
         raise BadValue(faults.NOT_AN_ADDRESS, value=rest, reason="neither ? nor # may be in it")
     host = parts.netloc.rpartition("@")[2] if scheme == "s3" else (parts.hostname or "")

@@ -109,7 +109,7 @@ def _mode(draft: Draft, findings: Findings) -> tuple[str | None, Entry | None]:
 def _effective(key: Key, value: Any, draft: Draft) -> Effective:
     entry = draft.entries.get(key.name)
     is_folded = key.name in FOLDED and entry is None
-    text = key.default_shown if (value is None and entry is None) or is_folded else _shown(key, value)
+    text = key.default_shown if (value in (None, ()) and entry is None) or is_folded else _shown(key, value)
     origin = Origin(entry.source.path, entry.key_span.line) if entry else Origin()
     return Effective(key.name, key, value, harmless(text), origin)
 

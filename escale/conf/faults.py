@@ -7,6 +7,7 @@ never change their meaning; `escale config explain CODE` and the manual are made
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 
 
@@ -29,6 +30,13 @@ class Fault:
 
 
 W = Severity.WARNING
+
+
+def in_general(text: str) -> str:
+    """A message or a hint without the facts of one case, for the documentation."""
+    text = re.sub(r"\{(?:advice|suggestion|without|reason)\}", "...", text)
+    return re.sub(r"\{(\w+)[^}]*\}", lambda found: found[1].upper(), text).removeprefix("...").strip()
+
 
 # -- the file
 
@@ -157,6 +165,7 @@ OLD_TLS = Fault("C222", "'{value}' is read as TLS: versions before 1.2 are not s
 BAD_USER = Fault("C223", "this cannot be a user name", "it has no colon and no line break")
 WRONG_TYPE = Fault("C224", "'{key}' takes {kind}, not {type}")
 CONTROL_CHARACTER = Fault("C225", "the value of '{key}' has a control character in it")
+EMPTY = Fault("C226", "'{key}' has no value and counts as not set", "give it a value, or delete the line", severity=W)
 
 # -- values that do not go together
 

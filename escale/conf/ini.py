@@ -16,6 +16,7 @@ from configupdater.parser import InconsistentStateError
 
 from . import faults
 from .document import Block, Document, Entry, Piece
+from .keys import begins_a_key
 from .problems import Findings, Source, Span
 
 _TOP = "[\N{SYMBOL FOR START OF HEADING}]\n"
@@ -32,10 +33,9 @@ def read_ini(source: Source, findings: Findings) -> Document:
     updater = _parsed(lines, source, findings)
     document = Document(source, Block(source, "", Span(1, 1)))
     block = document.common
-    seen: dict[str, Block] = {}
     for line, part in _placed(updater):
         if isinstance(part, Section):
-            block = _section(part.name.strip(), line, document, seen, findings)
+            block = _section(part.name.strip(), line, document)
         elif isinstance(part, Option):
             block.entries.append(_entry(part.lines, line, source))
     return document
@@ -61,8 +61,10 @@ def _report(number: int, line: str, source: Source, findings: Findings) -> None:
     indent = len(line) - len(line.lstrip())
     word = re.match(r"[^\s=:]*", line[indent:])
     length = word.end() if word else 0
-    # What follows the first word may be a password whose '=' was forgotten.
-    if line[indent + length :].strip():
+    # It may be a password, or a key and a password between which the '=' was forgotten.
+    if not begins_a_key(line[indent : indent + length]):
+        source.hide(number, indent + 1)
+    elif line[indent + length :].strip():
         source.hide(number, indent + length + 2)
     findings.add(faults.INI_SYNTAX, source, Span(number, indent + 1, max(1, length)))
 
@@ -84,16 +86,13 @@ def _placed(updater: ConfigUpdater) -> Iterator[tuple[int, Section | Option]]:
             line += len(part.lines)
 
 
-def _section(name: str, line: int, document: Document, seen: dict[str, Block], findings: Findings) -> Block:
+def _section(name: str, line: int, document: Document) -> Block:
     source = document.source
     header = _HEADER.match(source.lines[line - 1])
     span = Span(line, header.start("name") + 1, len(name)) if header else Span(line, 1)
     if name == _DEFAULT:
         return document.common
-    if name in seen:
-        findings.add(faults.SECTION_TWICE, source, span, section=name)
     block = Block(source, name, span)
-    seen[name] = block
     document.sections.append(block)
     return block
 

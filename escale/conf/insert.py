@@ -25,7 +25,13 @@ Lookup = Callable[[str], Entry | None]
 def inserted(entry: Entry, lookup: Lookup) -> str:
     """The text of an entry with everything inserted; BadValue (C009)."""
     assert isinstance(entry.value, str)
-    return _inserted(entry.value, lookup, 0, 0)
+    try:
+        return _inserted(entry.value, lookup, 0, 0)
+    except BadValue as bad:
+        if is_public(entry.key):
+            raise
+        # What looks like the name of a key may be a part of the secret.
+        raise BadValue(faults.LONE_PERCENT, bad.start, 1) from None
 
 
 def _inserted(text: str, lookup: Lookup, depth: int, at: int) -> str:

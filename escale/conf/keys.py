@@ -128,6 +128,11 @@ def suggestion(key: str) -> str:
     return did_you_mean(key.replace("_", " ").replace("-", " "), _spellings(), 0.7)
 
 
+def begins_a_key(word: str) -> bool:
+    """Whether a word is the beginning of a key, so that it can be shown without fear."""
+    return bool(normal(word)) and any(name.startswith(normal(word)) for name in _by_name())
+
+
 def is_public(key: str) -> bool:
     """Whether the value of a key as spelled may be shown: a secret, and what may be a misspelled one, may not."""
     name = option_name(key)

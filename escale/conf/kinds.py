@@ -60,10 +60,15 @@ def did_you_mean(word: str, known: Sequence[str], cutoff: float = 0.6) -> str:
 
 
 class Kind(ABC):
-    """One kind of value.  `word` is what the documentation calls it, `possible` what it may find."""
+    """One kind of value.
+
+    `word` is what the documentation calls it, `possible` what it may find; an empty text means something to a kind that
+    `may_be_empty`, and for the others the key counts as not set.
+    """
 
     word: ClassVar[str]
     possible: ClassVar[tuple[Fault, ...]] = ()
+    may_be_empty: ClassVar[bool] = False
 
     def parse(self, raw: object, place: Place) -> Any:
         """The value of a text or native value; BadValue."""
@@ -193,6 +198,7 @@ class Text(Kind):
     """Any text on one line."""
 
     word = "text"
+    may_be_empty = True
 
     def read(self, text: str, place: Place) -> str:
         return " ".join(text.splitlines())
@@ -234,6 +240,7 @@ class Words(Kind):
     """A list: items between commas, or a TOML array."""
 
     word = "list"
+    may_be_empty = True
 
     def read(self, text: str, place: Place) -> tuple[str, ...]:
         items: list[str] = []
@@ -342,6 +349,7 @@ class NoEffect(Kind):
     """A setting of 0.7 that means nothing here: any value is accepted, with a warning."""
 
     word = "anything"
+    may_be_empty = True
     possible = (faults.NO_EFFECT,)
 
     def parse(self, raw: object, place: Place) -> None:
@@ -358,6 +366,7 @@ class Option(Kind):
     """A parameter of the storage driver, passed on unchanged."""
 
     word = "anything"
+    may_be_empty = True
 
     def read(self, text: str, place: Place) -> str:
         return text

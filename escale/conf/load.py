@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from .checks import check_pairs, check_section
 from .compose import compose_program, compose_section
 from .document import Block, Document, Entry, normal
 from .draft import Draft
-from .insert import inserted
+from .insert import Lookup, inserted
 from .keys import OPTION, Key, Scope, find, option_name, suggestion
 from .kinds import BadValue, Place
 from .problems import Findings, Problem, refusal
@@ -71,23 +71,23 @@ class _Loader:
         self._environ = environ
         self._findings = findings
         self._may_lack_keys = may_lack_keys
-        self._values: dict[tuple[int, int], tuple[bool, Any]] = {}
 
     def load(self, path: Path) -> Config | None:
         """The configuration; None, or one that is not to be used, if there were findings."""
         document = read_document(path, self._findings)
         if self._findings.has_errors and not document.sections:
             return None
-        program = self._draft(document.common, self._level(document.common, Scope.PROGRAM), _Level(), document)
-        drafts = self._sections(document)
+        above = _level(document.common, Scope.PROGRAM, self._findings)
+        program = self._draft(document.common, above, _Level(), document)
+        drafts = self._sections(document, above)
         for further in self._included(program):
-            self._level(further.common, Scope.SECTION)
-            drafts += self._sections(further)
+            above = _level(further.common, Scope.SECTION, self._findings)
+            drafts += self._sections(further, above)
         if not drafts:
             self._findings.add(faults.NO_SECTION, document.source)
+        self._check_names([draft.block for draft in drafts])
         sections = []
         for draft in drafts:
-            self._check_name(draft.block)
             section = None if draft.is_broken else compose_section(draft, self._findings)
             if section is not None:
                 check_section(section, draft, self._findings, self._may_lack_keys)
@@ -103,55 +103,25 @@ class _Loader:
         own = program.block.source.path
         return [read_document(Path(name), self._findings) for name in found if Path(name) != own]
 
-    def _check_name(self, block: Block) -> None:
-        name = block.name
-        if name in COMMANDS:
-            self._findings.add(faults.RESERVED_NAME, block.source, block.span, section=name)
-        elif not name.isprintable() or not 0 < len(name) <= NAME_LENGTH_MAX or name.startswith("-"):
-            self._findings.add(faults.BAD_NAME, block.source, block.span)
+    def _check_names(self, blocks: Sequence[Block]) -> None:
+        seen: set[str] = set()
+        for block in blocks:
+            name = block.name
+            if name in seen:
+                self._findings.add(faults.SECTION_TWICE, block.source, block.span, section=name)
+            elif name in COMMANDS:
+                self._findings.add(faults.RESERVED_NAME, block.source, block.span, section=name)
+            elif not name.isprintable() or not 0 < len(name) <= NAME_LENGTH_MAX or name.startswith("-"):
+                self._findings.add(faults.BAD_NAME, block.source, block.span)
+            seen.add(name)
 
-    # -- from entries to rows of the key table
-
-    def _sections(self, document: Document) -> list[Draft]:
-        common = self._common(document.common)
-        return [self._draft(block, self._level(block, Scope.SECTION), common, document) for block in document.sections]
-
-    def _common(self, block: Block) -> _Level:
-        """What holds for every section of a file; what is wrong there was reported when the block was looked at."""
-        level = _Loader(self._environ, Findings(), self._may_lack_keys)._level(block, Scope.PROGRAM)
-        level.settings = {name: found for name, found in level.settings.items() if found[0].scope is not Scope.PROGRAM}
-        return level
-
-    def _level(self, block: Block, scope: Scope) -> _Level:
-        """Sort the entries by row; keys of the program are accepted if that is the scope."""
-        level = _Level()
-        for entry in block.entries:
-            name = option_name(entry.key)
-            key = find(entry.key)
-            if name is not None:
-                self._once(entry, level.options.get(name), block)
-                level.options.setdefault(name, entry)
-            elif key is None:
-                self._unknown(entry)
-            elif key.scope is Scope.PROGRAM and scope is not Scope.PROGRAM:
-                self._findings.add(faults.PROGRAM_KEY, entry.source, entry.key_span, key=entry.key)
-            else:
-                self._once(entry, level.settings[key.name][1] if key.name in level.settings else None, block)
-                level.settings.setdefault(key.name, (key, entry))
-        return level
-
-    def _unknown(self, entry: Entry) -> None:
-        fault = faults.UNKNOWN_TABLE if isinstance(entry.value, dict) else faults.UNKNOWN_KEY
-        facts = {"key": entry.key, "suggestion": suggestion(entry.key)}
-        self._findings.add(fault, entry.source, entry.key_span, **facts)
-
-    def _once(self, entry: Entry, first: Entry | None, block: Block) -> None:
-        if first is None:
-            return
-        facts = {"key": entry.key, "other": first.key, "line": first.key_span.line, "place": block.title}
-        is_same = normal(entry.key) == normal(first.key)
-        fault = faults.KEY_TWICE if is_same else faults.SAME_KEY
-        self._findings.add(fault, entry.source, entry.key_span, **facts)
+    def _sections(self, document: Document, above: _Level) -> list[Draft]:
+        shared = {name: found for name, found in above.settings.items() if found[0].scope is not Scope.PROGRAM}
+        common = _Level(shared, above.options)
+        return [
+            self._draft(block, _level(block, Scope.SECTION, self._findings), common, document)
+            for block in document.sections
+        ]
 
     # -- from entries to values
 
@@ -175,15 +145,14 @@ class _Loader:
         if order.index(normal(above.key)) < order.index(normal(entry.key)):
             self._findings.add(faults.ALIAS_ORDER, entry.source, entry.key_span, key=entry.key, other=above.key)
 
-    def _add(self, draft: Draft, name: str, key: Key, entry: Entry, lookup: Any) -> None:
+    def _add(self, draft: Draft, name: str, key: Key, entry: Entry, lookup: Lookup) -> None:
         value = self._value(key, entry, lookup, draft)
-        if value is not None or not draft.is_broken:
-            draft.values[name] = value
+        draft.values[name] = value
         if isinstance(value, Secret) and (mode := exposed_mode(value, entry.source.path)):
             facts = {"mode": mode, "path": entry.source.path}
             self._findings.add(faults.SECRET_IN_OPEN_FILE, entry.source, entry.place(), **facts)
 
-    def _value(self, key: Key, entry: Entry, lookup: Any, draft: Draft) -> Any:
+    def _value(self, key: Key, entry: Entry, lookup: Lookup, draft: Draft) -> Any:
         """The value; None, and the draft marked as broken, if there is none."""
 
         def warn(bad: BadValue) -> None:
@@ -203,6 +172,35 @@ class _Loader:
         self._findings.add(bad.fault, entry.source, span, **{"key": entry.key, **bad.facts})
 
 
-def _lookup(block: Block, common: Block) -> Any:
+def _level(block: Block, scope: Scope, findings: Findings) -> _Level:
+    """Sort the entries by row; keys of the program are accepted if that is the scope."""
+    level = _Level()
+    for entry in block.entries:
+        name, key = option_name(entry.key), find(entry.key)
+        if name is not None:
+            _check_once(entry, level.options.get(name), block, findings)
+            level.options.setdefault(name, entry)
+        elif key is None:
+            fault = faults.UNKNOWN_TABLE if isinstance(entry.value, dict) else faults.UNKNOWN_KEY
+            findings.add(fault, entry.source, entry.key_span, key=entry.key, suggestion=suggestion(entry.key))
+        elif key.scope is Scope.PROGRAM and scope is not Scope.PROGRAM:
+            findings.add(faults.PROGRAM_KEY, entry.source, entry.key_span, key=entry.key)
+        elif entry.value == "" and not key.kind.may_be_empty:
+            findings.add(faults.EMPTY, entry.source, entry.key_span, key=entry.key)
+        else:
+            _, first = level.settings.setdefault(key.name, (key, entry))
+            _check_once(entry, first, block, findings)
+    return level
+
+
+def _check_once(entry: Entry, first: Entry | None, block: Block, findings: Findings) -> None:
+    if first is None or first is entry:
+        return
+    facts = {"key": entry.key, "other": first.key, "line": first.key_span.line, "place": block.title}
+    fault = faults.KEY_TWICE if normal(entry.key) == normal(first.key) else faults.SAME_KEY
+    findings.add(fault, entry.source, entry.key_span, **facts)
+
+
+def _lookup(block: Block, common: Block) -> Lookup:
     entries = {normal(entry.key): entry for place in (common, block) for entry in place.entries}
     return entries.get

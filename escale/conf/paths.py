@@ -45,11 +45,9 @@ class FolderPath(Kind):
         return "it exists, or its parent does: then it is created at the first start"
 
 
-@dataclass(frozen=True, slots=True)
 class FilePath(Kind):
-    """A file that exists.  A `private` one can be read by its owner only."""
+    """A file that exists."""
 
-    private: bool = False
     word = "file"
     possible = (faults.NO_FILE,)
 
@@ -57,13 +55,26 @@ class FilePath(Kind):
         path = absolute(text, place.base, place.environ)
         if not os.path.isfile(path):
             raise BadValue(faults.NO_FILE, path=path, advice="")
-        if self.private:
-            refuse_exposed(path)
         return path
 
     @property
     def rule(self) -> str:
-        return "it exists" + (", and others cannot read it (mode 0600)" if self.private else "")
+        return "it exists"
+
+
+class PrivateFile(FilePath):
+    """A file that exists and that only its owner can read."""
+
+    possible = (faults.NO_FILE, faults.EXPOSED_FILE)
+
+    def read(self, text: str, place: Place) -> Path:
+        path = super().read(text, place)
+        refuse_exposed(path)
+        return path
+
+    @property
+    def rule(self) -> str:
+        return "it exists, and others cannot read it (mode 0600)"
 
 
 def refuse_exposed(path: Path) -> None:
@@ -135,7 +146,6 @@ class ProxyUrl(Kind):
         return f"begins with {', '.join(self._schemes)}; none ignores the environment"
 
 
-@dataclass(frozen=True, slots=True)
 class Pattern(Kind):
     """Further files to read, by name with * in it."""
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from ..errors import ConfigError
 from .faults import Fault, Severity
 
-_CREDENTIALS = re.compile(r"(://)[^\s'\"]*@")
+_CREDENTIALS = re.compile(r"[^\s/:@'\"=(]*:(?!//).*@")
 _WORDS_BESIDE = 6
 """Width of the column with line numbers."""
 
 
 def harmless(text: str) -> str:
     """The text without the `user:password@` of addresses in it, and without control characters."""
-    hidden = _CREDENTIALS.sub(r"\1***@", text)
+    hidden = _CREDENTIALS.sub("***@", text)
     return "".join(character if character.isprintable() else " " for character in hidden)
 
 
@@ -35,11 +35,12 @@ class Span:
 
 @dataclass(slots=True)
 class Source:
-    """One file as read.  `hidden`: by line, the column from which its text is not shown."""
+    """One file as read.  `hidden`: by line, the column from which its text is not shown; `ending` ends its lines."""
 
     path: Path
     lines: Sequence[str] = ()
     hidden: dict[int, int] = field(default_factory=dict)
+    ending: str = "\n"
 
     def hide(self, line: int, column: int) -> None:
         """From this column on the line holds, or may hold, a secret."""

@@ -7,9 +7,10 @@ import pwd
 from pathlib import Path
 
 from . import faults
-from .document import Block, Document
+from .document import Block, Document, Entry
 from .ini import read_ini
-from .keys import is_public
+from .keys import find, is_public
+from .kinds import User
 from .problems import Findings, Source, Span
 from .toml import read_toml
 
@@ -24,6 +25,7 @@ def read_document(path: Path, findings: Findings) -> Document:
     text = _text(data, source, findings)
     if text is None:
         return Document(source, Block(source, "", Span(1, 1)))
+    source.ending = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
     source.lines = [line.removesuffix("\r") for line in text.split("\n")]
     read = read_toml if path.suffix == ".toml" else read_ini
     document = read(source, findings)
@@ -76,10 +78,15 @@ def _text(data: bytes | None, source: Source, findings: Findings) -> str | None:
 def _hide_secrets(document: Document) -> None:
     for block in (document.common, *document.sections):
         for entry in block.entries:
-            if is_public(entry.key):
+            if is_public(entry.key) and not _is_user_and_password(entry):
                 continue
             first = entry.key_span.line
             for line in range(first, entry.last_line + 1):
                 on_line = [piece.column for piece in entry.pieces if piece.line == line]
                 after_key = entry.key_span.column + entry.key_span.length
                 document.source.hide(line, min(on_line, default=after_key if line == first else 1))
+
+
+def _is_user_and_password(entry: Entry) -> bool:
+    key = find(entry.key)
+    return key is not None and isinstance(key.kind, User) and ":" in str(entry.value)

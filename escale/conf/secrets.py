@@ -206,7 +206,7 @@ class SecretKind(Kind):
         name, value = next(iter(raw.items()))
         if name not in {origin.value for origin in Origin}:
             sources = ", ".join(origin.value for origin in Origin)
-            raise BadValue(faults.NO_SECRET, reason=f"there is no source '{name}'", advice=f"sources: {sources}")
+            raise BadValue(faults.NO_SECRET, reason="there is no such source", advice=f"sources: {sources}")
         if name == Origin.COMMAND.value and isinstance(value, list) and all(isinstance(one, str) for one in value):
             return self._command(value, place)
         if name == Origin.ASK.value and value is True:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .address import PROTOCOL, Address, Directory
 from .keys import OPTION, WHERE, Applies, Key, Scope, Since
 from .kinds import Checksum, ClientName, Flag, Number, Paging, TlsVersion, User, choice
-from .paths import FilePath, FolderPath, HostKey, ProxyUrl
+from .paths import FilePath, FolderPath, HostKey, PrivateFile, ProxyUrl
 from .quantities import Duration, Size
 from .secrets import SecretKind
 
@@ -150,7 +150,7 @@ IDENTITY = (
     Key(
         "keyfile",
         _WHO,
-        FilePath(private=True),
+        PrivateFile(),
         "The private key: for SFTP by itself, for TLS beside `certfile`.",
         aliases=("key file", "private key"),
     ),
