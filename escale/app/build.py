@@ -50,7 +50,7 @@ def build_section(
     def certify() -> bool:
         from ..store.probe import races_create  # Needed once in the life of a relay.
 
-        return races_create(lambda: open_store(address), run_together, rng)
+        return races_create(lambda: open_store(address), run_together, rng, clock)
 
     def opened(look_only: bool) -> BlobStore:
         if is_local and not _local_relay(Path(address.path), look_only):
