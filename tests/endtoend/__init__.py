@@ -1,0 +1,1 @@
+"""The product as its users meet it: the command line, real processes, real servers."""
