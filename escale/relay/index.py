@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 
 from ..files.tree import Base, Entry
 
-
 ANCESTORS_MAX = 8
 """Versions a record remembers: more than pile up between a push and the pusher's next look at the page."""
 
