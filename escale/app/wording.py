@@ -24,7 +24,7 @@ from ..events import (
     Waiting,
 )
 from ..files.tree import display
-from .status import Amount, SectionState, SectionStatus
+from .status import Amount, Reason, SectionState, SectionStatus
 
 
 class Level(enum.IntEnum):
@@ -96,6 +96,8 @@ def line_of(event: Event) -> Line | None:
     if words is None:
         return None
     level, sentence = words
+    if isinstance(event, Skipped) and event.reason == Reason.CHANGING:
+        level = Level.DEBUG  # Nothing is wrong: every file that is being worked on is met so, pass after pass.
     return Line(level, f"{event.section}: {sentence(event)}")
 
 

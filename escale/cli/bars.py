@@ -67,20 +67,21 @@ class BarScreen:
 
     def _move(self, event: Progress) -> None:
         key = (event.section, event.direction)
-        if key not in self._tasks:
-            self._tasks[key] = self._bars.add_task("", done="")
-        self._bars.update(
-            self._tasks[key],
-            description=f"{event.section}  {event.direction}  {event.files_done} of {event.files} files",
-            completed=event.bytes_done,
-            total=event.bytes,
-            done=f"{size_text(event.bytes_done)} of {size_text(event.bytes)}",
-        )
+        text = f"{event.section}  {event.direction}  {event.files_done} of {event.files} files"
+        done = f"{size_text(event.bytes_done)} of {size_text(event.bytes)}"
+        if key in self._tasks:
+            self._bars.update(
+                self._tasks[key], description=text, completed=event.bytes_done, total=event.bytes, done=done
+            )
+        else:
+            # A new task is drawn at once, so it has to be complete.
+            self._tasks[key] = self._bars.add_task(text, completed=event.bytes_done, total=event.bytes, done=done)
 
     def _remove(self, section: str, direction: str) -> None:
         task = self._tasks.pop((section, direction), None)
         if task is not None:
             self._bars.remove_task(task)
+            self._bars.refresh()
 
 
 def open_bars(stream: IO[str], loudest: Level, palette: Palette, environ: Mapping[str, str]) -> BarScreen | None:

@@ -48,8 +48,8 @@ class Report:
             values = {"type": "check", "section": self.section, "layer": layer, "verdict": verdict, "fact": fact}
             print(json_line(values | ({"extra": extra} if extra else {})), flush=True)
         else:
-            word = self.palette.paint(f"{verdict:7}", _COLOURS[verdict])
-            print(f"{layer:20} {fact:64} {word} {extra}".rstrip(), flush=True)
+            word = self.palette.paint(f"{verdict:6}", _COLOURS[verdict])
+            print(f"{layer:26} {word}  {fact}{f'  ({extra})' if extra else ''}", flush=True)
 
     def fail(self, layer: str, error: EscaleError) -> None:
         """A layer that does not hold; the ones above it are not looked at."""

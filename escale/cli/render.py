@@ -184,6 +184,7 @@ def json_line(values: Mapping[str, Any]) -> str:
     made = dict(values)
     if isinstance(made.get("time"), float):
         made["time"] = rfc3339(made["time"])
+    made = {key: round(value, 3) if isinstance(value, float) else value for key, value in made.items()}
     for key in ("path", "kept", "copy"):
         text = made.get(key)
         if isinstance(text, str) and not _is_utf8(text):

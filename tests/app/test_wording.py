@@ -71,6 +71,10 @@ def test_a_pass_that_begins_is_not_worth_a_line():
     assert line_of(PassBegan("work", 1.0)) is None
 
 
+def test_a_file_that_is_being_worked_on_is_no_warning():
+    assert line_of(Skipped("work", "a", "changing", "L203", "x")).level is Level.DEBUG
+
+
 def test_problems_are_errors_and_skipped_files_warnings():
     assert line_of(Problem("work", "R301", "x")).level is Level.ERROR
     assert line_of(Skipped("work", "a", "big", "L1", "x")).level is Level.WARNING

@@ -26,7 +26,7 @@ def moves(loop):
 
 
 def skips(loop):
-    loop.report(Skipped(loop.name, "caf\udce9.sqlite", "changing", "L203", "it was being written"))
+    loop.report(Skipped(loop.name, "caf\udce9.sqlite", "permission", "L101", "it cannot be read"))
     return PassResult(skipped=1, exit_code=3)
 
 
@@ -85,6 +85,8 @@ class Loop(ScriptedLoop):
         return known
 
     def preview(self):
+        if os.environ.get("SCRIPTED_PREVIEW") == "breaks":
+            raise ZeroDivisionError("unforeseen")
         if self.script == "quiet":
             return []
         return [

@@ -126,7 +126,7 @@ def test_quiet_says_nothing_when_all_is_well(user):
     ("script", "code", "words"),
     [
         ("moves", 0, "moves: sent 1903 files"),
-        ("skips", 3, "1 file skipped: caf\\xe9.sqlite: it was being written"),
+        ("skips", 3, "1 file skipped: caf\\xe9.sqlite: it cannot be read"),
         ("unreachable", 13, "cannot reach sftp://relay: no answer (R301)"),
         ("refused", 12, "the relay refused user 'jane' (K202)"),
         ("full", 14, "the relay s3://bucket is full: 1.97 of 2.00 GB (R320)"),
@@ -165,7 +165,7 @@ def test_json_is_one_object_per_line_and_the_last_is_the_exit(tmp_path):
     assert (events[0]["type"], events[0]["schema"], events[0]["sections"]) == ("start", 1, ["moves", "skips"])
     assert events[-1] == {"type": "exit", "code": 3}
     skip = next(event for event in events if event["type"] == "skip")
-    assert (skip["path"], skip["path_b64"], skip["code"]) == ("caf\ufffd.sqlite", "Y2Fm6S5zcWxpdGU=", "L203")
+    assert (skip["path"], skip["path_b64"], skip["code"]) == ("caf\ufffd.sqlite", "Y2Fm6S5zcWxpdGU=", "L101")
     progress = next(event for event in events if event["type"] == "progress")
     assert (progress["files_done"], progress["bytes"]) == (412, 1 << 30)
 
@@ -343,8 +343,49 @@ def test_a_reader_that_goes_away_ends_json_quietly(user):
         assert service.process.stderr.read() == ""
 
 
-def test_an_unexpected_error_is_two_sentences_and_a_file(user):
+def test_a_state_directory_that_cannot_be_made_is_77(user):
     (user.place / "state").write_text("not a directory")
     done = user.escale("--once", "quiet", XDG_STATE_HOME=str(user.place / "state"))
     assert done.returncode == 77
     assert "L101" in done.stderr_text
+
+
+def test_an_unexpected_error_is_two_sentences_and_a_file(user):
+    done = user.escale("-n", "quiet", SCRIPTED_PREVIEW="breaks")
+    assert done.returncode == 1
+    first, second = done.stderr_text.splitlines()
+    assert first == "escale: unexpected error: ZeroDivisionError: unforeseen (X900)"
+    report = user.place / ".local/state/escale/errors.log"
+    assert str(report) in second
+    assert "ZeroDivisionError: unforeseen" in report.read_text()
+
+
+def test_on_a_terminal_bars_move_and_go_away(user):
+    pytest.importorskip("rich")
+    primary, secondary = os.openpty()
+    words = [sys.executable, "-m", "tests.cli.scripted_escale", "-c", str(user.conf), "--once", "moves"]
+    process = subprocess.Popen(words, stderr=secondary, env={**user.environ, "TERM": "xterm", "COLUMNS": "120"})
+    os.close(secondary)
+    seen = b""
+    try:
+        while piece := os.read(primary, 4096):
+            seen += piece
+    except OSError:
+        pass  # How Linux says that the other end of a terminal was closed.
+    os.close(primary)
+    assert process.wait(60) == 0
+    text = seen.decode()
+    assert "412 of 1903 files" in text and "256 MB of 1.0 GB" in text
+    assert "\x1b[2K" in text, "the bars are taken away"
+    assert "moves: sent 1903 files, 1.0 GB in 7 min 2 s; received 12 files, 8.0 MB; in step" in text
+    assert "Traceback" not in text
+
+
+def test_on_a_dumb_terminal_there_are_lines(user):
+    primary, secondary = os.openpty()
+    words = [sys.executable, "-m", "tests.cli.scripted_escale", "-c", str(user.conf), "--once", "quiet"]
+    process = subprocess.Popen(words, stderr=secondary, env={**user.environ, "TERM": "dumb"})
+    os.close(secondary)
+    assert process.wait(60) == 0
+    assert os.read(primary, 4096) == b"quiet: sent 0 files; received 0 files; in step\r\n"
+    os.close(primary)
