@@ -7,7 +7,9 @@ skipped and the summary says so, loudly, with the command that installs it; wher
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +77,31 @@ def proxy() -> Iterator[Callable[..., Proxy]]:
     yield running_proxy
     for each in running:
         each.stop()
+
+
+@pytest.fixture
+def mount_small_disk() -> Iterator[Callable[[Path], None]]:
+    """Mounts an empty disk of 2 MiB, which everybody may write to, over a directory until the test ends."""
+    mounted: list[Path] = []
+
+    def mount(directory: Path) -> None:
+        command = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0777", "none", str(directory)]
+        if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+            pytest.skip("a small disk needs the right to mount")
+        mounted.append(directory)
+
+    yield mount
+    for directory in mounted:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+@pytest.fixture
+def small_disk(mount_small_disk: Callable[[Path], None], tmp_path: Path) -> Path:
+    """An empty directory on a disk of 2 MiB."""
+    directory = tmp_path / "small"
+    directory.mkdir()
+    mount_small_disk(directory)
+    return directory
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -89,11 +89,8 @@ class FtpStore(BlobStore):
                     upload.write(piece)
             with self.errors():
                 upload.publish(name)
-        except Unreachable:
-            session.close()
-            raise
-        except BaseException:
-            self._abandon(session, upload)
+        except BaseException as failure:
+            self._abandon(session, upload, failure)
             raise
         self.take_back(session)
         return upload.sent
@@ -173,8 +170,11 @@ class FtpStore(BlobStore):
             self._must_stand(session)
             raise
 
-    def _abandon(self, session: Session, upload: Upload) -> None:
-        """The temporary blob is removed if the server still listens; `sweep` does it otherwise."""
+    def _abandon(self, session: Session, upload: Upload, failure: BaseException) -> None:
+        """The temporary blob is removed if the server still answers; `sweep` does it otherwise."""
+        if isinstance(failure, Unreachable) and not isinstance(failure.__cause__, ftplib.Error):
+            session.close()
+            return
         try:
             upload.abandon()
         except (ftplib.Error, OSError, EOFError):

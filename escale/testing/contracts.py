@@ -25,7 +25,8 @@ from functools import partial
 from typing import BinaryIO, TypeVar, cast
 
 from ..errors import Missing, NoSuchRelay, Unreachable
-from ..store.blob import PIECE, TEMPORARY, BlobInfo, BlobStore
+from ..store.blob import TEMPORARY, BlobInfo, BlobStore
+from ..stream import PIECE
 
 OpenStore = Callable[[], BlobStore]
 Error = TypeVar("Error", bound=Exception)

@@ -51,13 +51,13 @@ class Vsftpd(Server):
 
 
 def make_certificate(directory: Path) -> tuple[Path, Path]:
-    """An authority and a server certificate it signed, with its key in the same file."""
+    """An authority, and a server certificate it signed for 127.0.0.1 only, with its key in the same file."""
     import trustme
 
     authority = trustme.CA()
     ca_file, certificate = directory / "authority.pem", directory / "server.pem"
     authority.cert_pem.write_to_path(str(ca_file))
-    authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
     return ca_file, certificate
 
 

@@ -59,6 +59,10 @@ class Proxy:
         """Break every connection and accept no others, until called with False."""
         self._command(f"refuse {int(refusing)}")
 
+    def delay(self, delay_s: float) -> None:
+        """Change the delay of what comes from now on."""
+        self._command(f"delay {delay_s}")
+
     def traffic(self) -> Traffic:
         """What went through since the start or the last call."""
         return Traffic(**json.loads(self._command("traffic")))
@@ -123,6 +127,8 @@ class _Hub:
             self.cut()
         elif verb == "cut_after":
             self._bytes_left = int(argument)
+        elif verb == "delay":
+            self.delay_s = float(argument)
         elif verb == "refuse":
             self.is_refusing = argument == "1"
             if self.is_refusing:
@@ -196,7 +202,7 @@ class _Side(asyncio.Protocol):
             self._schedule(loop)
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._hub.delay_s:
+        if self._queue[0][0] > loop.time():
             loop.call_at(self._queue[0][0], self._forward)
         else:
             self._forward()
