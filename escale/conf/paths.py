@@ -8,9 +8,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from . import faults
+from .faults import Fault
 from .kinds import BadValue, Kind, Place
 
 
@@ -49,7 +50,7 @@ class FilePath(Kind):
     """A file that exists."""
 
     word = "file"
-    possible = (faults.NO_FILE,)
+    possible: ClassVar[tuple[Fault, ...]] = (faults.NO_FILE,)
 
     def read(self, text: str, place: Place) -> Path:
         path = absolute(text, place.base, place.environ)
