@@ -18,7 +18,8 @@ KEY = Key.generate()
 @pytest.fixture(params=["clear", "sealed"])
 def world(request, tmp_path):
     sealed = request.param == "sealed"
-    world = World(tmp_path / "w", seal=StreamSeal(KEY) if sealed else None, fingerprint=KEY.fingerprint if sealed else "")
+    keyed = {"seal": StreamSeal(KEY), "fingerprint": KEY.fingerprint} if sealed else {}
+    world = World(tmp_path / "w", **keyed)
     yield world
     world.close()
 
@@ -42,7 +43,7 @@ DAMAGE = {
     "empty": lambda data: b"",
     "cut in the middle": lambda data: data[: len(data) // 2],
     "one byte missing at the end": lambda data: data[:-1],
-    "one bit flipped": lambda data: data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :],
+    "one bit flipped": lambda data: bytes(byte ^ (at == len(data) // 2) for at, byte in enumerate(data)),
     "garbage": lambda data: b"\x00garbage" * 50,
     "something after the end": lambda data: data + b"more",
 }
@@ -172,7 +173,7 @@ def test_an_old_update_that_returns_changes_nothing(world):
     alice, bob = world.machine("alice"), world.machine("bob")
     alice.write("a.txt", "one")
     alice.sync()
-    old = {name: blob for name, blob in world.blobs.items() if ".update." in name or ".data." in name or ".index." in name}
+    old = {name: world.blobs[name] for word in (".update.", ".data.", ".index.") for name in names(world, word)}
     world.settle()
     alice.write("a.txt", "two, the current one")
     world.settle()

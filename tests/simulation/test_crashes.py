@@ -1,7 +1,7 @@
 """Kill a client before its first, second, third ... change to the relay; after a restart everything must be in step.
 
-The client is the production code over a store that dies (escale.testing.faults.Fuse).  What the death leaves on the relay
-and in the folder is exactly what a power cut would leave.
+The client is the production code over a store that dies (escale.testing.faults.Fuse).  What the death leaves on the
+relay and in the folder is exactly what a power cut would leave.
 """
 
 from __future__ import annotations
