@@ -1,4 +1,4 @@
-"""The certification finds every defect it claims to find, in stores made defective, and the known ones of real servers."""
+"""The certification finds every defect it claims to find: in stores made defective, and the known ones of servers."""
 
 from __future__ import annotations
 
