@@ -1,0 +1,223 @@
+"""Wrapper stores over the store in memory, with faults by hooks."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+import pytest
+
+from escale.errors import Missing, NoRelaySpace, Refused, Unreachable
+from escale.store.blob import BlobInfo, BlobStore
+from escale.store.memory import MemoryStore
+from escale.store.wrapped import ATTEMPTS, CountingStore, LimitedStore, RetryingStore, WrapperStore
+from escale.testing.clock import SimClock
+from escale.testing.contracts import BlobStoreContract, OpenStore, Stream, as_file
+from escale.testing.faults import HookedStore
+
+
+class Failing:
+    """A hook that fails the first `times` calls of one verb."""
+
+    def __init__(self, verb: str, times: int, error: Exception | None = None) -> None:
+        self.verb = verb
+        self.left = times
+        self.calls = 0
+        self.error = error or Unreachable(where="here", reason="it is dark")
+
+    def __call__(self, verb: str, name: str) -> None:
+        if verb == self.verb:
+            self.calls += 1
+            if self.left:
+                self.left -= 1
+                raise self.error
+
+
+VERBS: dict[str, Callable[[BlobStore], object]] = {
+    "get": lambda store: store.read_bytes("name"),
+    "put": lambda store: store.put("name", io.BytesIO(b"new")),
+    "create": lambda store: store.create("other", b"unique"),
+    "delete": lambda store: store.delete("name"),
+    "list": lambda store: list(store.list()),
+    "info": lambda store: store.info("name"),
+}
+
+
+@pytest.fixture
+def memory() -> MemoryStore:
+    store = MemoryStore()
+    store.write_bytes("name", b"content")
+    return store
+
+
+def retrying(inner: BlobStore, clock: SimClock | None = None) -> RetryingStore:
+    return RetryingStore(inner, clock or SimClock(), random.Random(3))
+
+
+class TestWrappersKeepTheContract(BlobStoreContract):
+    # The store in memory keeps what it is given.
+    test_large_blob_in_bounded_memory = None
+    test_no_such_relay = None
+    test_temporary_names_are_hidden_and_swept = None
+
+    @pytest.fixture
+    def open_store(self) -> OpenStore:
+        memory, clock = MemoryStore(), SimClock()
+        return lambda: LimitedStore(retrying(CountingStore(memory, clock)), 1 << 40, lambda: 0)
+
+    @pytest.fixture
+    def store(self, open_store: OpenStore) -> BlobStore:
+        return open_store()
+
+
+class TestRetrying:
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_tries_again_with_growing_waits(self, memory: MemoryStore, verb: str) -> None:
+        failing, clock = Failing(verb, ATTEMPTS - 1), SimClock()
+        VERBS[verb](retrying(HookedStore(memory, before=failing), clock))
+        assert failing.calls == ATTEMPTS
+        assert 3 < clock.monotonic() < 10
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_gives_up(self, memory: MemoryStore, verb: str) -> None:
+        failing = Failing(verb, 100)
+        with pytest.raises(Unreachable):
+            VERBS[verb](retrying(HookedStore(memory, before=failing)))
+        assert failing.calls == ATTEMPTS
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_what_will_not_change_is_not_asked_again(self, memory: MemoryStore, verb: str) -> None:
+        failing = Failing(verb, 100, Refused(where="here", reason="no"))
+        with pytest.raises(Refused):
+            VERBS[verb](retrying(HookedStore(memory, before=failing)))
+        assert failing.calls == 1
+
+    def test_put_is_rewound_to_where_it_began(self, memory: MemoryStore) -> None:
+        source = io.BytesIO(b"skipped|sent")
+        source.seek(8)
+        # Failing afterwards: the first attempt has read the source to its end.
+        assert retrying(HookedStore(memory, after=Failing("put", 1))).put("name", source) == 4
+        assert memory.read_bytes("name") == b"sent"
+
+    def test_put_that_cannot_be_rewound_is_tried_once(self, memory: MemoryStore) -> None:
+        failing = Failing("put", 1)
+        with pytest.raises(Unreachable):
+            retrying(HookedStore(memory, before=failing)).put("name", as_file(Stream(10)))
+        assert failing.calls == 1
+
+    def test_lost_answer_to_a_creation(self, memory: MemoryStore) -> None:
+        store = retrying(HookedStore(memory, after=Failing("create", 1)))
+        assert store.create("lock", b"mine") is True
+        assert store.create("lock", b"yours") is False
+
+    def test_creation_lost_to_another_while_trying(self, memory: MemoryStore) -> None:
+        memory.write_bytes("lock", b"theirs")
+        assert retrying(HookedStore(memory, before=Failing("create", 2))).create("lock", b"mine") is False
+
+    def test_listing_that_breaks_off_gives_nothing_twice(self, memory: MemoryStore) -> None:
+        class Breaking(WrapperStore):
+            has_failed = False
+
+            def list(self, prefix: str = "") -> Iterator[BlobInfo]:
+                for number, blob in enumerate(self.inner.list(prefix)):
+                    if number and not self.has_failed:
+                        self.has_failed = True
+                        raise Unreachable(where="here", reason="it broke off")
+                    yield blob
+
+        memory.write_bytes("second", b"")
+        assert [blob.name for blob in retrying(Breaking(memory)).list()] == ["name", "second"]
+
+
+class Slow(WrapperStore):
+    """A megabyte a second in both directions, a tenth of a second for everything else."""
+
+    def __init__(self, inner: BlobStore, clock: SimClock) -> None:
+        super().__init__(inner)
+        self._clock = clock
+
+    def put(self, name: str, source: BinaryIO) -> int:
+        data = source.read()
+        self._clock.advance(len(data) / 1e6)
+        self.inner.write_bytes(name, data)
+        return len(data)
+
+    def get(self, name: str) -> BinaryIO:
+        stream = self.inner.get(name)
+        self._clock.advance(len(stream.read()) / 1e6)
+        stream.seek(0)
+        return stream
+
+    def info(self, name: str) -> BlobInfo | None:
+        self._clock.advance(0.1)
+        return self.inner.info(name)
+
+
+class TestCounting:
+    def test_counts_and_times(self, memory: MemoryStore) -> None:
+        clock = SimClock()
+        store = CountingStore(Slow(memory, clock), clock)
+
+        class Compressing(io.BytesIO):
+            def read(self, size: int | None = -1, /) -> bytes:
+                clock.advance(10)
+                return super().read(size)
+
+        store.put("name", Compressing(b"x" * 3_000_000))
+        assert store.read_bytes("name") == b"x" * 3_000_000
+        store.info("name")
+        store.create("lock", b"12345")
+        with pytest.raises(Missing):
+            store.get("nothing")
+        traffic = store.traffic
+        assert dict(traffic.requests) == {"put": 1, "get": 2, "info": 1, "create": 1}
+        assert (traffic.up.bytes, traffic.down.bytes) == (3_000_005, 3_000_000)
+        assert traffic.up.source_s == 10
+        assert traffic.up.rate == pytest.approx(1e6, rel=0.01)
+        assert traffic.down.rate == pytest.approx(1e6, rel=0.01)
+        assert traffic.other_s == pytest.approx(0.1)
+
+    def test_little_tells_no_rate(self, memory: MemoryStore) -> None:
+        clock = SimClock()
+        store = CountingStore(Slow(memory, clock), clock)
+        store.write_bytes("name", b"x" * 1000)
+        assert store.traffic.up.rate is None
+
+    def test_closing_the_stream_closes_the_download(self, memory: MemoryStore) -> None:
+        opened: list[BinaryIO] = []
+
+        class Watched(WrapperStore):
+            def get(self, name: str) -> BinaryIO:
+                opened.append(self.inner.get(name))
+                return opened[-1]
+
+        CountingStore(Watched(memory), SimClock()).get("name").close()
+        assert opened[0].closed
+
+
+class TestLimit:
+    def limited(self, memory: MemoryStore, quota: int) -> LimitedStore:
+        return LimitedStore(memory, quota, lambda: sum(len(data) for data, _ in memory.blobs.values()))
+
+    def test_up_to_the_quota_and_not_a_byte_more(self, memory: MemoryStore) -> None:
+        store = self.limited(memory, 20)
+        store.write_bytes("more", b"x" * 13)
+        with pytest.raises(NoRelaySpace):
+            store.write_bytes("most", b"x")
+        with pytest.raises(NoRelaySpace):
+            store.create("lock", b"x")
+        store.delete("name")
+        assert store.create("lock", b"x" * 7) is True
+
+    def test_stops_reading_where_the_quota_ends(self, memory: MemoryStore) -> None:
+        source = Stream(100 << 20)
+        with pytest.raises(NoRelaySpace):
+            self.limited(memory, 1 << 20).put("large", as_file(source))
+        assert source.given < 2 << 20
+        assert memory.info("large") is None
+
+    def test_second_attempt_does_not_count_the_first(self, memory: MemoryStore) -> None:
+        inner = retrying(HookedStore(memory, before=Failing("put", 0), after=Failing("put", 1)))
+        assert LimitedStore(inner, 10, lambda: 0).put("new", io.BytesIO(b"x" * 10)) == 10
