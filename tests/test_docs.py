@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import functools
 import re
 from pathlib import Path
@@ -36,8 +37,8 @@ def anchors(page: Path) -> set[str]:
 
 @functools.cache
 def defined() -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
-    """Names of all functions of escale, and of all methods with their classes."""
-    functions: set[str] = set()
+    """Names of all functions of escale and of Python itself, and of all methods with their classes."""
+    functions: set[str] = set(dir(builtins))
     methods: set[tuple[str, str]] = set()
     for path in (ROOT / "escale").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
