@@ -80,9 +80,11 @@ class Problem:
         lines = [f"{place}: {self.severity.value} {self.code}: {self.message}"]
         margin = " " * _WORDS_BESIDE
         if self.source_line:
-            marks = max(1, min(self.length, len(self.source_line) - self.column + 1))
+            # What is meant may lie in the part that is not shown.
+            column = min(self.column, len(self.source_line) + 1)
+            marks = max(1, min(self.length, len(self.source_line) - column + 1))
             lines.append(f"{self.line:>{_WORDS_BESIDE}} | {self.source_line}")
-            lines.append(f"{margin} | {' ' * (self.column - 1)}{'^' * marks}")
+            lines.append(f"{margin} | {' ' * (column - 1)}{'^' * marks}")
         if self.hint:
             lines.append(f"{margin} = {self.hint}")
         return "\n".join(lines)

@@ -29,15 +29,18 @@ class Upgrade:
 
     path: Path
     lines: Sequence[str] = field(repr=False)
-    shown_before: Sequence[str]
-    shown_after: Sequence[str]
+    shown_before: Sequence[str] = field(repr=False)
+    shown_after: Sequence[str] = field(repr=False)
     ending: str = "\n"
 
     @property
     def diff(self) -> str:
-        """The change in the form of `diff`, without secrets; empty if there is none."""
+        """The change in the form of `diff`, without secrets; empty if there is none.
+
+        There are no lines around a change: a neighbour may be a comment with an old password in it.
+        """
         names = (str(self.path), f"{self.path} (upgraded)")
-        lines = difflib.unified_diff(self.shown_before, self.shown_after, *names, lineterm="", n=1)
+        lines = difflib.unified_diff(self.shown_before, self.shown_after, *names, lineterm="", n=0)
         return "\n".join(lines)
 
 
