@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from ..clock import SystemClock
 from ..errors import ConfigError, EscaleError, Missing, NoRelaySpace, NoSuchRelay, Refused, Unreachable
@@ -38,18 +38,26 @@ def open_store(address: Address) -> BlobStore:
 
 
 def create_relay(address: Address) -> None:
-    """Make the directory, collection or bucket; no error if it is there.  Only for a user who asked for it."""
+    """Make the directory, collection or bucket; no error if it is there.  Only for a user who asked for it.
+
+    Refused where the store cannot do that.
+    """
     if address.scheme == "file":
         Path(address.path).mkdir(parents=True, exist_ok=True)
-    elif address.scheme != "memory":
-        with open_store(address) as store:
-            cast(_Maker, store).make_relay()
+        return
+    with open_store(address) as store:
+        if isinstance(store, _MakesRelay):
+            store.make_relay()
+        elif not isinstance(store, MemoryStore):
+            raise Refused(where=store.url, reason="directories cannot be made there by escale, only by yourself")
 
 
-class _Maker(Protocol):
-    """What the stores of servers can do besides the verbs of a BlobStore."""
+@runtime_checkable
+class _MakesRelay(Protocol):
+    """A store that can make the place where its blobs go."""
 
-    def make_relay(self) -> None: ...
+    def make_relay(self) -> None:
+        """Make it; no error if it is there."""
 
 
 class FsspecStore(BlobStore):

@@ -94,12 +94,12 @@ class S3Store(BlobStore):
 
     def put(self, name: str, source: BinaryIO) -> int:
         key = self._key(name)
-        head = read_exactly(source, PART)
-        if len(head) < PART:
-            with self._errors(name):
-                self._connected().put_object(Bucket=self.bucket, Key=key, Body=head)
-            return len(head)
-        return self._put_parts(name, _Upload(head, source))
+        upload = _Upload(source)
+        if len(upload.head) == PART:
+            return self._put_parts(name, upload)
+        with self._errors(name):
+            self._connected().put_object(Bucket=self.bucket, Key=key, Body=upload.head)
+        return len(upload.head)
 
     def create(self, name: str, data: bytes) -> bool:
         """Exclusive by `If-None-Match: *`.  An unclear answer is settled by reading back: `data` must be unique."""
@@ -272,11 +272,13 @@ class _Conflict(Refused):
 class _Upload(io.RawIOBase):
     """A source as s3transfer wants it: full reads, no seeking.  Counts, and keeps the error of its source.
 
+    `head` is the first part, or all of a small source.
+
     When a part has failed there is no use in reading on, which the library would do to the very end.
     """
 
-    def __init__(self, head: bytes, source: Readable) -> None:
-        self._head = head
+    def __init__(self, source: Readable) -> None:
+        self.head = read_exactly(source, PART)
         self._source = source
         self.given = 0
         self.failure: Exception | None = None
@@ -289,7 +291,7 @@ class _Upload(io.RawIOBase):
         if self.transfer is not None and self.transfer.done():
             return b""
         wanted = PART if size is None or size < 0 else size
-        data, self._head = self._head[:wanted], self._head[wanted:]
+        data, self.head = self.head[:wanted], self.head[wanted:]
         try:
             data += read_exactly(self._source, wanted - len(data))
         except Exception as error:

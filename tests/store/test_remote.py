@@ -139,6 +139,15 @@ def test_create_directory(tmp_path: Path) -> None:
     open_store(address).write_bytes("name", b"content")
 
 
+@pytest.mark.real("moto_locked", "wsgidav")
+def test_create_on_a_server(server: Callable[[str], Server]) -> None:
+    for name, place in (("moto_locked", "made-by-escale/relay"), ("wsgidav", "made-by-escale")):
+        address = address_of(server(name).relay_at(place))
+        create_relay(address)
+        create_relay(address)
+        assert list(open_store(address).list()) == []
+
+
 REAL = ("sshd", "moto_locked", "apache", "wsgidav", "pyftpd", "pyftpd_tls")
 
 
