@@ -31,6 +31,9 @@ from .worker import Part, Worker
 TICK_S = 5.0
 """How old the status file of a running service may be."""
 
+WAIT_S_MAX = 0.5
+"""A signal that arrives in the moment before a wait does not end it, so no wait of the main thread is longer."""
+
 READY_S = 20.0
 """A relay that does not answer must not hold up the boot of the machine for longer."""
 
@@ -100,7 +103,9 @@ class Service:
         self._orders: queue.SimpleQueue[Told] = queue.SimpleQueue()
         self._started = clock.now()
         self._started_monotonic = clock.monotonic()
+        self._next_tick = clock.monotonic()
         self._interrupted = -SECOND_INTERRUPT_S
+        self._has_answered = False
         self._complaints: tuple[str, ...] = ()
         self._workers = {part.name: self._worker(part) for part in parts}
 
@@ -119,8 +124,9 @@ class Service:
         for worker in self._workers.values():
             worker.start()
         while True:
-            self._tick()
-            told = self._next_order(self._tick_s())
+            if self._clock.monotonic() >= self._next_tick:
+                self._tick()
+            told = self._next_order(WAIT_S_MAX)
             if told is None:
                 continue
             if told.order in (Order.STOP, Order.INTERRUPT):
@@ -157,7 +163,8 @@ class Service:
         return Worker(part, self._report, self._instance.report_path, self._restart_s)
 
     def _report(self, event: Event) -> None:
-        if isinstance(event, _ANSWERS):
+        if not self._has_answered and isinstance(event, _ANSWERS):
+            self._has_answered = True
             self.tell(Order.READY)
         self._reporter(event)
 
@@ -176,6 +183,7 @@ class Service:
             return None
 
     def _tick(self) -> None:
+        self._next_tick = self._clock.monotonic() + self._tick_s()
         status = self.status()
         with suppress(LocalError):
             write_status(self._instance.status_path, status)
@@ -197,6 +205,7 @@ class Service:
         else:
             self._notifier.ready()
         told.outcome.set_result(outcome)
+        self._tick()
 
     def _reload(self) -> list[str]:
         self._notifier.reloading()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import signal
 import threading
@@ -15,6 +16,9 @@ from ..events import Event, PageEnded, Problem, Reporter
 from .logs import keep_traceback
 from .status import PassResult, SectionStatus
 from .worker import Part
+
+WAIT_S_MAX = 0.2
+"""A signal that arrives in the moment before a wait does not end it, so no wait of the main thread is longer."""
 
 SIGNALS = {signal.SIGTERM: 143, signal.SIGINT: 130}
 """Signals that end a single pass before its time, with the exit code that says so."""
@@ -78,25 +82,30 @@ def pass_over(parts: Sequence[Part], reporter: Reporter, report_path: Path, time
     before = {number: signal.signal(number, on_signal) for number in SIGNALS}
     runs = [_Run(part, reporter, report_path, finished) for part in parts]
     clock = SystemClock()
-    deadline = None if timeout_s is None else clock.monotonic() + timeout_s
+    deadline = math.inf if timeout_s is None else clock.monotonic() + timeout_s
     outcomes: dict[str, Outcome] = {}
     cut_short = None
     try:
         while len(outcomes) < len(runs):
-            try:
-                item = finished.get(timeout=None if deadline is None else max(0.0, deadline - clock.monotonic()))
-            except queue.Empty:
-                item = 1
-            if isinstance(item, int):
-                cut_short = item
+            item = _next(finished)
+            if isinstance(item, Outcome):
+                outcomes[item.section] = item
+            elif item is not None or clock.monotonic() >= deadline:
+                cut_short = item or 1
                 break
-            outcomes[item.section] = item
     finally:
         for run in runs:
             run.clock.wake()
         for number, handler in before.items():
             signal.signal(number, handler)
     return Ending(tuple(outcomes[part.name] for part in parts if part.name in outcomes), cut_short)
+
+
+def _next(finished: queue.SimpleQueue[Outcome | int]) -> Outcome | int | None:
+    try:
+        return finished.get(timeout=WAIT_S_MAX)
+    except queue.Empty:
+        return None
 
 
 class _Run:

@@ -17,6 +17,7 @@ from .arguments import Parser, add_common, duration, first_word, take_environmen
 from .exit_codes import DONE, INTERRUPTED
 
 if TYPE_CHECKING:
+    from ..conf.problems import Problem
     from .setup import Build
 
 COMMANDS = {
@@ -76,7 +77,9 @@ def _run(arguments: list[str], environ: Mapping[str, str], build: Build | None) 
     try:
         return _dispatch(name, arguments, environ, build)
     except EscaleError as error:
-        return _explain(error, arguments, environ)
+        return _explain(error, arguments, environ, said=name == "config")
+    except BrokenPipeError:
+        raise
     except Exception as error:
         return _unexpected(error, arguments, environ)
 
@@ -163,17 +166,26 @@ def _complain_about(options: argparse.Namespace, parser: Parser) -> None:
         parser.error("--json and --daemon exclude each other: nobody reads standard output")
 
 
-def _explain(error: EscaleError, arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+def _explain(error: EscaleError, arguments: Sequence[str], environ: Mapping[str, str], said: bool = False) -> int:
+    """Say what ended the command; the problems of a configuration come first, unless the command has `said` them."""
     from .render import error_text, explain, json_line, palette_for
 
-    for problem in error.facts.get("problems", ()):
-        print(problem.render(), file=sys.stderr)
+    problems = () if said else error.facts.get("problems", ())
     if "--json" in arguments:
+        for problem in problems:
+            print(json_line({"type": "problem", "code": problem.code, "message": problem.message, **_place(problem)}))
         print(json_line({"type": "problem", "code": error.code, "message": str(error), "advice": error.next_step}))
         print(json_line({"type": "exit", "code": error.exit_code}))
     else:
+        for problem in problems:
+            print(problem.render(), file=sys.stderr)
         print(error_text(explain(error), palette_for(sys.stderr, "auto", environ)), file=sys.stderr)
     return error.exit_code
+
+
+def _place(problem: Problem) -> dict[str, object]:
+    place = {"file": str(problem.file), "line": problem.line, "column": problem.column}
+    return {**place, "severity": problem.severity.value, "advice": problem.hint}
 
 
 def _unexpected(error: Exception, arguments: Sequence[str], environ: Mapping[str, str]) -> int:

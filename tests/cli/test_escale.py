@@ -104,6 +104,29 @@ def test_every_problem_of_the_configuration_is_shown_and_nothing_starts(user):
     assert "sent" not in done.stderr_text
 
 
+def test_problems_of_the_configuration_are_objects_with_json(user):
+    user.conf.write_text("refesh = 3\n" + user.conf.read_text())
+    done = user.escale("--once", "--json")
+    assert done.stderr_text == ""
+    first, *_, last = (json.loads(line) for line in done.stdout_text.splitlines())
+    assert (first["code"], first["file"], first["line"], first["severity"]) == ("C101", str(user.conf), 1, "error")
+    assert last == {"type": "exit", "code": 78}
+
+
+def test_config_says_each_problem_once(user):
+    user.conf.write_text("refesh = 3\n" + user.conf.read_text())
+    done = user.escale("config", "show")
+    assert (done.returncode, done.stderr_text.count("C101")) == (78, 1)
+
+
+def test_a_pipe_that_closes_ends_every_command_quietly(user):
+    words = [sys.executable, "-m", "escale.cli.escale", "-c", str(user.conf), "config", "list"]
+    done = subprocess.run(
+        ["sh", "-c", '"$@" | true', "sh", *words], env=user.environ, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_once_ends_with_what_was_done(user):
     done = user.escale("--once")
     assert done.returncode == 0
@@ -173,7 +196,8 @@ def test_json_is_one_object_per_line_and_the_last_is_the_exit(tmp_path):
 def test_json_problems_are_objects_too(user):
     done = user.run("--once", "--json", "-c", "/does/not/exist.conf")
     events = [json.loads(line) for line in done.stdout_text.splitlines()]
-    assert [event["type"] for event in events] == ["problem", "exit"]
+    assert [event["type"] for event in events] == ["problem", "problem", "exit"]
+    assert [event["code"] for event in events[:2]] == ["C002", "C000"]
     assert events[-1]["code"] == done.returncode == 78
 
 
