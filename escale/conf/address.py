@@ -148,6 +148,7 @@ def _split(rest: str, scheme: str | None) -> WrittenAddress:
         raise BadValue(faults.NOT_AN_ADDRESS, value=rest, reason=str(error)) from None
     if parts.query or parts.fragment:
         raise BadValue(faults.NOT_AN_ADDRESS, value=rest, reason="neither ? nor # may be in it")
-    host = parts.netloc.rpartition("@")[2] if scheme == "s3" else (parts.hostname or "")
+    # Not `hostname`, which is in lower case: it may be a bucket, or the beginning of a path.
+    host = re.sub(r":\d*$", "", parts.netloc.rpartition("@")[2]).strip("[]")
     scheme = FOLDED.get(scheme, scheme) if scheme else None
     return WrittenAddress(scheme, host, port, unquote(parts.path), unquote(parts.username) if parts.username else None)

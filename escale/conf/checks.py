@@ -26,16 +26,20 @@ def check_section(section: Section, draft: Draft, findings: Findings, may_lack_k
 
 def check_pairs(sections: Sequence[tuple[Section, Draft]], findings: Findings) -> None:
     """Folders and relays among each other, and clients on one relay."""
-    for (section, _), (other, draft) in combinations(sections, 2):
+    folders = [os.path.realpath(section.local_path) for section, _ in sections]
+    relays = [_relay_of(section) for section, _ in sections]
+    for one, two in combinations(range(len(sections)), 2):
+        (section, _), (other, draft) = sections[one], sections[two]
         facts = {"section": section.name, "other": other.name}
-        if _contains(section.local_path, other.local_path) or _contains(other.local_path, section.local_path):
+        if _contains(folders[one], folders[two]) or _contains(folders[two], folders[one]):
             paths = {"path": section.local_path, "other_path": other.local_path}
             draft.find(faults.OVERLAP, findings, "local path", **facts, **paths)
-        if _relay_of(section) == _relay_of(other) and section.client_name == other.client_name:
+        if relays[one] == relays[two] and section.client_name == other.client_name:
             draft.find(faults.SAME_CLIENT, findings, "client name", client=section.client_name, **facts)
-    for section, draft in sections:
-        for other, _ in sections:
-            _check_relay_place(section, other, draft, findings)
+    local_relays = sorted({path for scheme, _, _, path in relays if scheme == "file"})
+    for (section, draft), folder in zip(sections, folders, strict=True):
+        for relay in local_relays:
+            _check_relay_place(draft, section.local_path, folder, relay, findings)
 
 
 def _check_encryption(section: Section, draft: Draft, findings: Findings, may_lack_keys: bool) -> None:
@@ -78,18 +82,14 @@ def _relay_of(section: Section) -> tuple[str, str, int | None, str]:
     return (address.scheme, address.host.lower(), address.port, path)
 
 
-def _check_relay_place(section: Section, other: Section, draft: Draft, findings: Findings) -> None:
+def _check_relay_place(draft: Draft, path: Path, folder: str, relay: str, findings: Findings) -> None:
     """No relay in any folder: its blobs would be sent; no folder in a relay: its files would be listed there."""
-    if other.address.scheme != "file":
-        return
-    facts = {"relay": other.address.path, "path": section.local_path}
-    if _contains(section.local_path, Path(other.address.path)):
-        key = "directory" if "directory" in draft.entries else "address"
-        draft.find(faults.RELAY_INSIDE, findings, key, **facts)
-    elif _contains(Path(other.address.path), section.local_path):
-        draft.find(faults.FOLDER_INSIDE, findings, "local path", **facts)
+    if _contains(folder, relay):
+        draft.find(faults.RELAY_INSIDE, findings, "local path", relay=relay, path=path)
+    elif _contains(relay, folder):
+        draft.find(faults.FOLDER_INSIDE, findings, "local path", relay=relay, path=path)
 
 
-def _contains(outer: Path, inner: Path) -> bool:
-    """Whether the second path is the first or lies in it, links followed."""
-    return Path(os.path.realpath(inner)).is_relative_to(os.path.realpath(outer))
+def _contains(outer: str, inner: str) -> bool:
+    """Whether the second path is the first or lies in it; both without links."""
+    return inner == outer or inner.startswith(outer.rstrip("/") + "/")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from . import faults
 from .address import SCHEMES_WITHOUT_HOST, RelayAddress, WrittenAddress
@@ -17,13 +16,14 @@ _WITH_LOGIN = ("sftp", "ftp", "ftps")
 _WITH_HOST = (*_WEBDAV, *_WITH_LOGIN, "s3")
 
 
-@dataclass(frozen=True, slots=True)
 class _Contradiction(Exception):
     """Two keys do not go together, or one is missing: `key` is where to point."""
 
-    fault: Fault
-    key: str | None
-    facts: dict[str, object]
+    def __init__(self, fault: Fault, key: str | None, **facts: object) -> None:
+        super().__init__(fault.code)
+        self.fault = fault
+        self.key = key
+        self.facts = facts
 
 
 def compose_address(draft: Draft, findings: Findings) -> RelayAddress | None:
@@ -44,7 +44,7 @@ def _address(draft: Draft) -> RelayAddress:
     if written is None:
         written = WrittenAddress(scheme, "", None, "", None)
     if not written.host and scheme in _WITH_HOST:
-        raise _Contradiction(faults.NOT_AN_ADDRESS, "address", {"value": written.path, "reason": "there is no host"})
+        raise _Contradiction(faults.NOT_AN_ADDRESS, "address", value=written.path, reason="there is no host")
     path = _remote_path(scheme, written.path, directory)
     user = draft.values.get("user") or written.user
     return RelayAddress(scheme, written.host, _port(draft, written), path, user)
@@ -57,21 +57,24 @@ def _scheme(draft: Draft, written: WrittenAddress | None, directory: str) -> str
     if written.scheme is not None:
         is_webdav = protocol == "webdav" and written.scheme in _WEBDAV
         if protocol not in (None, "fsspec", written.scheme) and not is_webdav:
-            facts: dict[str, object] = {"protocol": protocol, "other": written.scheme}
-            raise _Contradiction(faults.PROTOCOL_TWICE, "protocol", facts)
+            raise _Contradiction(faults.PROTOCOL_TWICE, "protocol", protocol=protocol, other=written.scheme)
         return written.scheme
-    is_path = not written.host
-    if protocol == "file" or (is_path and protocol is None):
+    if written.host:
+        return _scheme_of_host(protocol, written)
+    if protocol in (None, "file"):
         return "file"
-    if is_path or protocol in (None, "fsspec"):
-        reason = {None: "it does not say how to speak to it", "fsspec": "it has to begin with SCHEME://"}.get(
-            protocol, f"it is a path of this machine, and protocol is {protocol}"
-        )
-        raise _Contradiction(
-            faults.NOT_AN_ADDRESS, "address", {"value": written.host or written.path, "reason": reason}
-        )
-    assert protocol is not None
-    return "https" if protocol == "webdav" else protocol
+    reason = f"it is a path of this machine, and protocol is {protocol}"
+    raise _Contradiction(faults.NOT_AN_ADDRESS, "address", value=written.path, reason=reason)
+
+
+def _scheme_of_host(protocol: str | None, written: WrittenAddress) -> str:
+    if protocol is None:
+        reason = "it does not say how to speak to it"
+    elif protocol == "fsspec":
+        reason = "it has to begin with SCHEME://"
+    else:
+        return "https" if protocol == "webdav" else protocol
+    raise _Contradiction(faults.NOT_AN_ADDRESS, "address", value=f"{written.host}{written.path}", reason=reason)
 
 
 def _scheme_without_address(protocol: str | None, directory: str) -> str:
@@ -81,7 +84,7 @@ def _scheme_without_address(protocol: str | None, directory: str) -> str:
         return "file"
     if protocol in SCHEMES_WITHOUT_HOST and protocol != "file":
         return protocol
-    raise _Contradiction(faults.NO_RELAY, None, {})
+    raise _Contradiction(faults.NO_RELAY, None)
 
 
 def _local_path(draft: Draft, written: WrittenAddress | None, directory: str) -> str:
@@ -111,5 +114,5 @@ def _remote_path(scheme: str, path: str, directory: str) -> str:
 def _port(draft: Draft, written: WrittenAddress) -> int | None:
     port: int | None = draft.values.get("port")
     if port and written.port and port != written.port:
-        raise _Contradiction(faults.PORT_TWICE, "port", {"port": port, "other": written.port})
+        raise _Contradiction(faults.PORT_TWICE, "port", port=port, other=written.port)
     return port or written.port

@@ -100,21 +100,22 @@ def _section(name: str, line: int, document: Document) -> Block:
 def _entry(lines: list[str], first: int, source: Source) -> Entry:
     head = _KEY.fullmatch(lines[0].rstrip("\n"))
     assert head, "ConfigUpdater found an option in this line"
-    span = Span(first, head.start("key") + 1, max(1, len(head["key"])))
-    pieces: list[Piece] = []
-    texts: list[str] = []
-    starts = [(first, head.start("value"), head["value"])]
+    starts = [(first, head.start("value"), head["value"].strip())]
     for number, line in enumerate(lines[1:], first + 1):
-        starts.append((number, len(line) - len(line.lstrip()), line.strip()))
+        text = line.strip()
+        if text[:1] not in ("#", ";"):
+            starts.append((number, len(line) - len(line.lstrip()), text))
+    # A value may begin in the line below its key, and empty lines at its end do not belong to it.
+    while starts and not starts[0][2]:
+        starts.pop(0)
+    value = "\n".join(text for _, _, text in starts).rstrip()
+    span = Span(first, head.start("key") + 1, max(1, len(head["key"])))
+    return Entry(source, head["key"], span, value, tuple(_pieces(starts)), first + len(lines) - 1)
+
+
+def _pieces(starts: list[tuple[int, int, str]]) -> Iterator[Piece]:
     offset = 0
-    for number, column, raw in starts:
-        text = raw.strip()
-        if number > first and text[:1] in ("#", ";"):
-            continue
-        pieces.append(Piece(offset, number, column + 1, text))
-        texts.append(text)
+    for number, column, text in starts:
+        if text:
+            yield Piece(offset, number, column + 1, text)
         offset += len(text) + 1
-    filled = tuple(piece for piece in pieces if piece.text)
-    lead = filled[0].offset if filled else 0
-    moved = tuple(Piece(one.offset - lead, one.line, one.column, one.text) for one in filled)
-    return Entry(source, head["key"], span, "\n".join(texts).strip(), moved, first + len(lines) - 1)

@@ -7,7 +7,7 @@ again, line by line: a statement ends where tomli accepts it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from . import faults
@@ -132,11 +132,10 @@ def _piece(text: str, line: int, column: int) -> Piece:
     return Piece(0, line, column, bare[0] if bare else text.rstrip())
 
 
-def _end_of(lines: list[str] | tuple[str, ...] | object, first: int) -> int:
+def _end_of(lines: Sequence[str], first: int) -> int:
     """The last line of the statement that begins there."""
     import tomli
 
-    assert isinstance(lines, list | tuple)
     for last in range(first, len(lines)):
         try:
             tomli.loads("\n".join(lines[first : last + 1]))
@@ -168,11 +167,10 @@ def _report(error: Exception, source: Source, findings: Findings) -> None:
     line = int(inside[1]) if inside else max(1, len(source.lines))
     column = int(inside[2]) if inside else 1
     reason = text[: inside.start()] if inside else text.partition(" (at ")[0]
-    # A text without quotes is the likeliest slip, and it may be a password.
+    # A text without quotes is the likeliest slip, and it may be a password: only the key before it is shown.
     shown = source.lines[line - 1] if line <= len(source.lines) else ""
-    _, equals, rest = shown.partition("=")
-    if not equals or rest.strip():
-        source.hide(line, len(shown) - len(rest) + 2 if equals else 1 + len(shown) - len(shown.lstrip()))
+    before = re.match(r"\s*(?:[A-Za-z0-9_. -]+=\s*)?", shown)
+    source.hide(line, before.end() + 1 if before else 1)
     findings.add(faults.TOML_SYNTAX, source, Span(line, min(column, len(shown) + 1)), reason=reason)
 
 

@@ -81,7 +81,7 @@ CASES: list[tuple[str, str, int, int]] = [
     ("C303", S + "encryption = on\n", 6, 14),
     ("C304", REMOTE.replace("sftp", "ftp") + "keyfile = key\n", 4, 11),
     ("C305", S + S.replace("[a]", "[b]").replace("= a", "= a/b").replace("= me", "= you"), 7, 14),
-    ("C306", S.replace("= relay", "= a/relay"), 4, 13),
+    ("C306", S.replace("= relay", "= a/relay"), 2, 14),
     ("C306", S.replace("= a", "= relay/a"), 2, 14),
     ("C307", S + S.replace("[a]", "[b]").replace("= a", "= b"), 10, 15),
     ("C308", S + "disk quota = 100 MB\n", 6, 14),

@@ -27,8 +27,7 @@ def secret(directory: Path, value: str, name: str = "test.conf") -> Secret:
 
 
 def script(directory: Path, body: str) -> Path:
-    path = write(directory, f"#!/bin/sh\n{body}\n", "vault", 0o700)
-    return path
+    return write(directory, f"#!/bin/sh\n{body}\n", "vault", 0o700)
 
 
 def test_a_file(tmp_path: Path) -> None:
