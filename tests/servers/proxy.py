@@ -158,28 +158,21 @@ class _Side(asyncio.Protocol):
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._hub.transports.add(transport)
         if self._is_client:
-            self._connect_to_target(transport)
+            self._hub.traffic.connections += 1
+            self.other = _Side(self._hub, is_client=False)
+            self.other.other = self
+            self._task = asyncio.get_running_loop().create_task(self._connect_other(transport))
+        elif self.other is not None:
+            # What the client said before we reached the target has waited.
+            self.other._forward()
 
-    def _connect_to_target(self, transport: asyncio.Transport) -> None:
-        self._hub.traffic.connections += 1
-        if self._hub.is_refusing:
-            transport.abort()
-            return
-        transport.pause_reading()
-        loop = asyncio.get_running_loop()
-        self._task = loop.create_task(self._open_other(loop))
-
-    async def _open_other(self, loop: asyncio.AbstractEventLoop) -> None:
-        assert self.transport is not None
-        self.other = _Side(self._hub, is_client=False)
-        self.other.other = self
+    async def _connect_other(self, transport: asyncio.Transport) -> None:
         try:
-            await loop.create_connection(lambda: self.other, "127.0.0.1", self._hub.target_port)
+            if self._hub.is_refusing:
+                raise ConnectionRefusedError
+            await asyncio.get_running_loop().create_connection(lambda: self.other, "127.0.0.1", self._hub.target_port)
         except OSError:
-            self.transport.abort()
-            return
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
+            transport.abort()
 
     def data_received(self, data: bytes) -> None:
         data = data[: self._hub.count(len(data))]
@@ -188,7 +181,7 @@ class _Side(asyncio.Protocol):
             self._hub.traffic.turns += not self.spoke_last
         else:
             self._hub.traffic.down += len(data)
-        assert self.other is not None and self.transport is not None
+        assert self.other is not None
         self.spoke_last, self.other.spoke_last = True, False
         self._enqueue(data)
 
@@ -208,6 +201,8 @@ class _Side(asyncio.Protocol):
             self._forward()
 
     def _forward(self) -> None:
+        if self.other is None or self.other.transport is None:
+            return
         loop = asyncio.get_running_loop()
         # A timer may fire a tick of the clock early; what is due within that tick goes now.
         now = loop.time() + 0.0005

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pwd
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -309,7 +310,9 @@ class TestTurns:
 
 
 def test_relative_directory_begins_at_home(sshd: Sshd, directory: Path) -> None:
-    home = Path(os.path.expanduser("~"))
+    # By the account's entry, not by the environment; without such a directory sshd leaves us at the root.
+    home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    home = home if home.is_dir() else Path("/")
     with store_on(sshd, os.path.relpath(directory, home)) as store:
         store.put("name", io.BytesIO(b"content"))
     assert (directory / "name").read_bytes() == b"content"
