@@ -26,7 +26,9 @@ class Group:
         self._keys = {key.replace("_", " "): value for key, value in keys.items()}
         self.programs: list[Program] = []
 
-    def client(self, name: str, place: Place | None = None, /, *, options: Mapping[str, Any] = {}, **keys: object) -> Program:  # noqa: B006 - never changed
+    def client(
+        self, name: str, place: Place | None = None, /, *, options: Mapping[str, Any] = {}, **keys: object
+    ) -> Program:
         """One more client; `place` where it takes another way to the relay, `options` for Program."""
         own = {key.replace("_", " "): value for key, value in keys.items()}
         made = Program(self.directory, name, place or self.place, {**self._keys, **own}, **options)

@@ -43,11 +43,13 @@ class Place:
         return any(f".{role}" in name for name in self.names())
 
     def unrest(self) -> list[str]:
-        """Names that should not be there when everybody has everything; a page has one index."""
-        names = self.names()
-        pages = [name.partition(".index.")[0] for name in names if ".index." in name]
-        twice = [f"{pages.count(page)} indices of page {page}" for page in {*pages} if pages.count(page) > 1]
-        return [name for name in names if not RESTING.fullmatch(name)] + twice
+        """Names that should not be there when everybody has everything, and what is no blob yet: begun uploads."""
+        return [name for name in [*self.names(), *self._begun()] if not RESTING.fullmatch(name)]
+
+    def superseded(self) -> list[str]:
+        """Pages with more than one generation of the index: allowed after a crash until the next write."""
+        pages = [name.partition(".index.")[0] for name in self.names() if ".index." in name]
+        return sorted({page for page in pages if pages.count(page) > 1})
 
     def through(self, proxy: Proxy) -> Place:
         """The same place, reached by way of the proxy."""
@@ -57,7 +59,16 @@ class Place:
         """The same place, said to be at another port."""
         old, new = f":{self.relay.port}", f":{port}"
         options = {name: value.replace(old, new) for name, value in self.relay.options.items()}
-        return place(replace(self.relay, url=self.relay.url.replace(old, new, 1), port=port, options=options), self.relay)
+        return place(
+            replace(self.relay, url=self.relay.url.replace(old, new, 1), port=port, options=options), self.relay
+        )
+
+    def _begun(self) -> list[str]:
+        """Uploads in parts that were neither completed nor given up; only S3 keeps them out of sight."""
+        if not self.relay.url.startswith("s3:"):
+            return []
+        uploads = s3_client(self.relay).list_multipart_uploads(Bucket=self.relay.directory.partition("/")[0])
+        return [f"begun upload of {upload['Key']}" for upload in uploads.get("Uploads", [])]
 
     def _paths(self) -> list[tuple[str, Path]]:
         root = self.relay.path

@@ -25,6 +25,12 @@ POLL_S = 0.01
 STOP_S_MAX = 20.0
 
 
+WITHOUT_PRIVILEGES = (
+    ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all", "--") if os.getuid() == 0 else ()
+)
+"""Run like this, permissions mean something to root, too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a run ended; `code` is negative for a signal."""
@@ -135,10 +141,16 @@ class Program:
         return self.wait(STOP_S_MAX)
 
     def kill(self) -> Ending:
-        """End it at once, with everything it may have started."""
+        """End it at once, with everything it may have started; nothing happens to one that has just ended."""
         process = self._running()
-        os.killpg(process.pid, signal.SIGKILL)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
         return self._ended(process.wait())
+
+    @property
+    def pid(self) -> int:
+        """The number of the running process."""
+        return self._running().pid
 
     @property
     def is_running(self) -> bool:

@@ -38,7 +38,6 @@ TRIES_MAX = 6
 """A moment that came after the end is moved towards the beginning and tried again."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class Moment:
     """When to kill: at `fraction` of an undisturbed run, or `after_s` after the sight of something."""
@@ -151,7 +150,9 @@ def lanes(tmp_path, server) -> Iterator[Callable[[str], list[Lane]]]:
         def made(name: str) -> list[Lane]:
             running = server(name)
             proxy = ending.enter_context(Proxy(running.port, DELAY_S))
-            groups = [Group(tmp_path / f"lane{number}", place_on(running).through(proxy), {}) for number in range(LANES)]
+            groups = [
+                Group(tmp_path / f"lane{number}", place_on(running).through(proxy), {}) for number in range(LANES)
+            ]
             return [Lane(ending.enter_context(group), number) for number, group in enumerate(groups)]
 
         yield made
@@ -169,6 +170,8 @@ def test_nothing_is_lost_or_left_when_a_client_is_killed(backend, lanes):
         lane.measure()
         for push, pull in list(zip(PUSH, PULL, strict=True))[lane.number :: LANES]:
             lane.kill_both(push, pull)
+        lane.measure()
+        assert not lane.clients.place.superseded()
 
     with ThreadPoolExecutor(LANES) as pool:
         for outcome in [pool.submit(go_through, lane) for lane in lanes(backend)]:
