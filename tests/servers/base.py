@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +23,7 @@ from typing import ClassVar, Self
 
 START_S_MAX = 30.0
 STOP_S_MAX = 5.0
+PORTS = (15_000, 32_000)
 ATTEMPTS = 3
 """A port that was free a moment ago may be taken by another test process: then the next one is tried."""
 
@@ -87,15 +90,15 @@ class Server(ABC):
         """Write the configuration for the present port and return the command line."""
 
     def start(self) -> Self:
+        has_port = self.port != 0
         for attempt in range(1, ATTEMPTS + 1):
-            self.port = self.port or free_port()
+            self.port = self.port if has_port else free_port()
             self._launch()
             try:
                 self._wait_until_it_listens()
                 return self
             except RuntimeError:
                 self.kill()
-                self.port = 0
                 if attempt == ATTEMPTS:
                     self.stop()
                     raise
@@ -206,11 +209,15 @@ class Server(ABC):
 
 
 def free_port() -> int:
-    """A loopback port nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port nobody uses at the moment, from below those that outgoing connections are given.
+
+    So it is still free when a server is restarted on it.
+    """
+    while True:
+        port = random.SystemRandom().randrange(*PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def find_program(program: str) -> str | None:
