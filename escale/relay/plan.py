@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..files.tree import Base, Entry
 from .index import Record, Records, State, Update
@@ -88,16 +88,19 @@ class PullPlan:
 
 @dataclass(frozen=True, slots=True)
 class PushPlan:
-    """`entries` go into the next update, with the version each will have; `left`: files that do not fit into it."""
+    """`entries` go into the next update, with the version each will have; `left`: files that do not fit into it.
+
+    `bytes` is the size of the entries, summed once because progress asks for it with every file.
+    """
 
     entries: tuple[Entry, ...]
     versions: Mapping[str, int]
     left: tuple[Entry, ...]
     stuck: Mapping[str, str]
+    bytes: int = field(init=False)
 
-    @property
-    def bytes(self) -> int:
-        return sum(entry.size for entry in self.entries)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bytes", sum(entry.size for entry in self.entries))
 
 
 def judge(local: Entry | None, base: Base | None, remote: Record | None) -> Verdict:
