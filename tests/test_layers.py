@@ -25,7 +25,7 @@ LAYERS = [
 HOMES = {
     "time": ("clock",),
     "socket": ("net", "store", "app", "cli"),
-    "threading": ("clock", "app", "net", "cli", "store.memory"),
+    "threading": ("clock", "app", "net", "cli", "store.memory", "testing"),
     "concurrent": ("app", "net", "relay.compression", "relay.archive"),
     "fsspec": ("store.remote", "store.fsspec"),
     "nacl": ("seal",),
@@ -33,7 +33,7 @@ HOMES = {
     "bz2": ("relay.archive", "relay.compression", "relay.format07_index", "relay.codec"),
     "boto3": ("store.s3",),
     "httpx": ("store.webdav",),
-    "ftplib": ("store.ftp",),
+    "ftplib": ("store.ftp", "store.ftp_session"),
     "sqlite3": ("files.ledger",),
 }
 """Libraries that have one home, so that replacing one is a change of one module."""

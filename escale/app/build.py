@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..clock import Clock
-from ..conf.secrets import Secret
+from ..conf.secrets import Ask, Secret
 from ..conf.settings import Config, Section
 from ..digest import DEFAULT, short_name
-from ..errors import ConfigError
 from ..events import Reporter
 from ..files.rules import Rules
 from ..relay.client import Settings
@@ -36,15 +35,23 @@ REFRESH_S = 30.0
 
 
 def build_section(
-    config: Config, section: Section, environ: Mapping[str, str], clock: Clock, reporter: Reporter
+    config: Config,
+    section: Section,
+    environ: Mapping[str, str],
+    clock: Clock,
+    reporter: Reporter,
+    ask: Ask | None = None,
 ) -> SyncLoop:
-    """The loop of one section; reads its secrets (SecretError), opens nothing else yet."""
+    """The loop of one section; reads its secrets (SecretError), opens nothing else yet.
+
+    `ask` is None where nobody can be asked for a password.
+    """
     rng = random.Random(os.urandom(16))
     traffic = Traffic()
-    address = relay_address(section, environ)
+    address = relay_address(section, environ, ask)
     is_local = address.scheme == "file"
     link = Link(traffic, clock, os.cpu_count() or 1, is_local)
-    key = _key(section, environ)
+    key = _key(section, environ, ask)
     seal = _seal(section, key, clock, config.state_dir)
 
     def certify() -> bool:
@@ -80,12 +87,12 @@ def build_section(
     return SyncLoop(section.name, connection, section.refresh or REFRESH_S, section.disk_quota, clock, reporter)
 
 
-def open_relay_store(section: Section, environ: Mapping[str, str]) -> BlobStore:
+def open_relay_store(section: Section, environ: Mapping[str, str], ask: Ask | None = None) -> BlobStore:
     """The section's relay as a bare store: no retries, no counting."""
-    return open_store(relay_address(section, environ))
+    return open_store(relay_address(section, environ, ask))
 
 
-def relay_address(section: Section, environ: Mapping[str, str]) -> Address:
+def relay_address(section: Section, environ: Mapping[str, str], ask: Ask | None = None) -> Address:
     """Where the relay is, with the secrets to enter; SecretError if one cannot be had."""
     where = section.address
     return Address(
@@ -94,15 +101,17 @@ def relay_address(section: Section, environ: Mapping[str, str]) -> Address:
         port=where.port,
         path=where.path,
         user=section.user or where.user or "",
-        password=_reveal(section.password, environ),
+        password=_reveal(section.password, environ, ask),
+        certificate=section.certfile,
         key_file=section.keyfile,
         host_key=section.host_key or "",
         ca_file=section.ca_file,
         verify=section.verify_ssl,
+        oldest_tls=section.ssl_version,
         proxy=section.proxy or "",
         connect_timeout_s=section.connect_timeout,
         timeout_s=section.timeout,
-        options={name: str(value) for name, value in section.options.items()},
+        options=section.options,
     )
 
 
@@ -141,16 +150,16 @@ def _rules(section: Section) -> Rules:
     )
 
 
-def _reveal(secret: Secret | None, environ: Mapping[str, str]) -> str:
-    return "" if secret is None else secret.reveal(environ, None)
+def _reveal(secret: Secret | None, environ: Mapping[str, str], ask: Ask | None) -> str:
+    return "" if secret is None else secret.reveal(environ, ask)
 
 
-def _key(section: Section, environ: Mapping[str, str]) -> Key | None:
+def _key(section: Section, environ: Mapping[str, str], ask: Ask | None) -> Key | None:
     if section.encryption == "off" or section.passphrase is None:
         return None
     if section.passphrase.path is not None:
         return Key.load(section.passphrase.path)
-    return Key.parse(section.passphrase.reveal(environ, None), f"the passphrase {section.passphrase}")
+    return Key.parse(section.passphrase.reveal(environ, ask), f"the passphrase {section.passphrase}")
 
 
 def _seal(section: Section, key: Key | None, clock: Clock, state_directory: Path) -> Seal:
@@ -159,8 +168,6 @@ def _seal(section: Section, key: Key | None, clock: Clock, state_directory: Path
         return NoSeal()
     if section.relay_format == "0.7":
         return FernetSeal(key, clock, state_directory)
-    if section.encryption == "fernet":
-        raise ConfigError(what=f"{section.name}: encryption = fernet is for relay format = 0.7; write encryption = on")
     return StreamSeal(key)
 
 

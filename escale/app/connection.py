@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..clock import Clock
-from ..errors import RelayInUse
+from ..errors import LocalError, RelayInUse
 from ..events import Problem, Reporter
 from ..files.folder import Folder
 from ..files.ledger import Ledger
@@ -81,8 +81,7 @@ class Connection:
         """The client; on first use the relay's marker is read, or made, and the folder and the ledger are opened."""
         if self._client is None:
             client = self._make(self._relay(), report)
-            if not client.folder.exists():
-                client.folder.make_root()
+            self._must_have_folder(client)
             client.folder.sweep()
             client.relay.store.sweep(self._parts.settings.lock_timeout_s)
             self._client = client
@@ -179,6 +178,14 @@ class Connection:
             lambda entries: parts.link.codec(folder, ledger, entries),
         )
 
+    def _must_have_folder(self, client: Client) -> None:
+        """Make the folder at the first start; one that was there and is gone is not an empty one."""
+        if client.folder.exists():
+            return
+        if client.ledger.bases():
+            raise FolderGone(path=self._parts.root)
+        client.folder.make_root()
+
     def _opened_ledger(self, report: Reporter) -> Ledger:
         if self._ledger is None:
             self._ledger = Ledger(self._parts.ledger)
@@ -220,6 +227,14 @@ class Connection:
         met = next((name for name in names if other.parse(name)), None)
         if met is not None:
             raise OtherFormat(name=met, theirs=other.number, ours=self._parts.format)
+
+
+class FolderGone(LocalError):
+    """the folder {path} was there before and is gone"""
+
+    code = "L110"
+    exit_code = 5
+    advice = "If its disk is not mounted, mount it. Until then nothing is sent, received or asked for."
 
 
 class OtherFormat(RelayInUse):

@@ -9,6 +9,7 @@ crash.  Failures that concern the relay as a whole end the pass.
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -65,6 +66,7 @@ class SyncLoop:
         self._report = reporter
         self._bases: dict[str, dict[str, Base]] = {}
         self._idle = 0
+        self._stopping = threading.Event()
         self._summary = Summary(name, quota)
 
     def run_once(self) -> PassResult:
@@ -111,6 +113,10 @@ class SyncLoop:
         """Half the refresh after something happened, growing to all of it when nothing does."""
         return self._refresh_s * (0.5 + 0.5 * self._idle / IDLE_PASSES)
 
+    def stop(self) -> None:
+        """Ask a pass in progress to end after the page in hand; may be called from any thread."""
+        self._stopping.set()
+
     def close(self) -> None:
         """Let go of connections and of the ledger."""
         self._connection.close()
@@ -128,6 +134,8 @@ class SyncLoop:
         pullers = self._connection.pullers
         used = survey.used
         for page in sorted({*survey.pages, *section.entries}):
+            if self._stopping.is_set():
+                return
             view = survey.pages.get(page, PageView(page))
             try:
                 used += self._page(client, view, section, pullers, used)
@@ -209,7 +217,7 @@ def _explain_lying(client: Client, state: PageState, pullers: frozenset[str]) ->
         if update.client == client.name:
             message = f"on the relay, not yet received by {awaited(state, pullers)}"
             entries = [record.entry for record in update.records.values()]
-            client.tally.add_waiting(state.view.page, "peer", message, entries)
+            client.tally.add_waiting(client.label(update.records), "peer", message, entries)
 
 
 def _previewed(name: str, state: PageState, local: Local, pull: PullPlan, push: PushPlan) -> list[Event]:

@@ -62,6 +62,10 @@ class Loop(Protocol):
         """Seconds until the next pass is worth it."""
         ...
 
+    def stop(self) -> None:
+        """Ask the pass in progress to end after the page in hand."""
+        ...
+
     def close(self) -> None:
         """Let go of connections and files."""
         ...
@@ -117,6 +121,8 @@ class Worker:
         """Ask for the end: waits are cut short, the step in hand is finished.  Returns at once."""
         self._stopping.set()
         self._bell.set()
+        if self._loop is not None:
+            self._loop.stop()
         self.clock.wake()
 
     def join(self, timeout_s: float) -> bool:

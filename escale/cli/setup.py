@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,7 +123,7 @@ def open_store(section: Section, environ: Mapping[str, str]) -> BlobStore:
     """The relay of a section."""
     from ..app.build import open_relay_store
 
-    return open_relay_store(section, environ)
+    return open_relay_store(section, environ, _ask())
 
 
 def _configured_socket(config: Config) -> str | None:
@@ -130,4 +133,9 @@ def _configured_socket(config: Config) -> str | None:
 def _engine() -> Build:
     from ..app.build import build_section
 
-    return build_section
+    return partial(build_section, ask=_ask())
+
+
+def _ask() -> Callable[[str], str] | None:
+    """How to ask for a password: at the terminal, if there is one."""
+    return getpass.getpass if sys.stdin is not None and sys.stdin.isatty() else None

@@ -69,6 +69,8 @@ def _check_sizes(section: Section, draft: Draft, findings: Findings) -> None:
 
 def _check_format(section: Section, draft: Draft, findings: Findings) -> None:
     if section.relay_format != "0.7":
+        if section.encryption == "fernet":
+            draft.find(faults.FERNET_IN_FORMAT_1, findings, "encryption")
         return
     if section.compression != "bz2":
         draft.find(faults.CODEC_UNKNOWN, findings, "compression", value=section.compression)

@@ -209,6 +209,11 @@ UNVERIFIED = Fault(
     severity=W,
 )
 CODEC_UNKNOWN = Fault("C314", "escale 0.7 cannot read 'compression = {value}'", "with relay format = 0.7 it is bz2")
+FERNET_IN_FORMAT_1 = Fault(
+    "C316",
+    "'encryption = fernet' is the form of escale 0.7, whose blobs a relay can swap unnoticed",
+    "write encryption = on, or relay format = 0.7 beside clients of 0.7",
+)
 NO_INDEX = Fault(
     "C315",
     "relays of escale 0.7 without an index are not supported",

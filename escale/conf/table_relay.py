@@ -40,7 +40,7 @@ PLACES = (
         Address(),
         "Where the relay is: `sftp://host/folder`, `s3://bucket/prefix`, `https://host/folder` (WebDAV),"
         " `ftps://host/folder`, `/mnt/relay`, or HOST[:PORT][/PATH] with `protocol` beside it. After HOST, a path that"
-        " begins with ~/ is relative to the login.",
+        " begins with ~/ is relative to the login; with FTP every path is, unless it begins with two slashes.",
         default_text="(required, unless protocol is file: then directory is enough)",
         aliases=("host address", "relay address", "remote address"),
         applies=RESTART,

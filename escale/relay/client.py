@@ -118,11 +118,16 @@ class Client:
         """One file does not take part in this pass; the others do."""
         self.tell(Skipped(self.section, path, reason, code, message))
 
-    def wait(self, page: str, reason: str, message: str, entries: Collection[Entry]) -> None:
+    def wait(self, reason: str, message: str, entries: Collection[Entry]) -> None:
         """Files of a page stay behind in this pass, for a reason they share."""
-        self.tally.add_waiting(page, reason, message, entries)
+        label = self.label(one.path for one in entries)
+        self.tally.add_waiting(label, reason, message, entries)
         size = sum(max(0, one.size) for one in entries)
-        self.tell(Waiting(self.section, page, reason, len(entries), size, message))
+        self.tell(Waiting(self.section, label, reason, len(entries), size, message))
+
+    def label(self, paths: Iterable[str]) -> str:
+        """The page of these paths as people call it."""
+        return next((self.relay.format.label(path) for path in paths), "")
 
     def unique(self) -> str:
         """A name part nobody else will use."""

@@ -71,6 +71,9 @@ class Format(ABC):
     asks_by_removal: ClassVar[bool]
     """Whether a missing file is asked for by removing its record (0.7) or by the state WANTED."""
 
+    levels: int
+    """How many directory components make a page; 0 for one page."""
+
     reads_under_lock: ClassVar[bool]
     """Whether a puller must hold the page lock while it fetches, because others may delete what it reads (0.7)."""
 
@@ -81,6 +84,13 @@ class Format(ABC):
     @abstractmethod
     def page_of(self, path: str) -> str:
         """The page of a path."""
+
+    def label(self, path: str) -> str:
+        """What to call the page of a path when talking to people; "" if there is only one page."""
+        if not self.levels:
+            return ""
+        directories = path.split("/")[:-1][: self.levels]
+        return "/".join(directories) if len(directories) == self.levels else "0"
 
     @abstractmethod
     def name(self, place: Place) -> str:

@@ -88,11 +88,12 @@ def find(store: BlobStore) -> Marker | None:
 
 
 def make(store: BlobStore, wish: Marker, certify: Callable[[], bool], clock: Clock) -> Marker:
-    """Write `wish` as the marker of a new relay, with the lock strategy that the race of `certify` allows.
+    """Write `wish` as the marker of a new relay, with the lock strategy that the relay deserves.
 
-    Returns the marker that is there afterwards, which may be another client's.
+    That is "create" where the backend promises exclusive creation and the race of `certify` confirms it: a short race
+    alone misses servers that are wrong only sometimes.  Returns the marker that is there afterwards, which may be another client's.
     """
-    strategy = "create" if certify() else "listing"
+    strategy = "create" if store.guarantees.exclusive_create and certify() else "listing"
     store.create(MARKER, replace(wish, exclusion=strategy).encode())
     if not store.guarantees.exclusive_create:
         clock.sleep(SETTLE_S)

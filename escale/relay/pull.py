@@ -106,7 +106,8 @@ def _fetch(client: Client, state: PageState, plan: PullPlan, local: Local) -> No
             continue
         began = client.clock.monotonic()
         total = sum(max(0, record.entry.size) for record in wanted.values())
-        client.tell(PageBegan(client.section, "down", page, len(wanted), total))
+        label = client.label(wanted)
+        client.tell(PageBegan(client.section, "down", label, len(wanted), total))
         with client.folder.staging() as staging:
             staged = list(_stage(client, page, update, wanted, staging))
             done = _install(client, staged, plan, local, wanted)
@@ -115,7 +116,7 @@ def _fetch(client: Client, state: PageState, plan: PullPlan, local: Local) -> No
         client.tally.down_bytes += sum(entry.size for entry in done)
         seconds = client.clock.monotonic() - began
         wire = view.data.info.size
-        client.tell(PageEnded(client.section, "down", page, len(done), sum(e.size for e in done), wire, seconds))
+        client.tell(PageEnded(client.section, "down", label, len(done), sum(e.size for e in done), wire, seconds))
 
 
 def _stage(
@@ -126,6 +127,7 @@ def _stage(
     seen: set[str] = set()
     total = sum(max(0, record.entry.size) for record in wanted.values())
     where = f"the update {update.stamp} of page {page}"
+    label = client.label(wanted)
     try:
         with client.relay.open_archive(page, update.stamp) as archive:
             for member in members(archive, _plain_bytes_max(update), where, client.settings.workers):
@@ -140,7 +142,7 @@ def _stage(
                     continue
                 files_done += 1
                 bytes_done += member.size
-                client.tell(Progress(client.section, "down", page, files_done, len(wanted), bytes_done, total))
+                client.tell(Progress(client.section, "down", label, files_done, len(wanted), bytes_done, total))
     except PeerError as error:
         client.tell(problem_event(client.section, error))
 
@@ -237,7 +239,7 @@ def finish(client: Client, state: PageState, view: UpdateView, update: Update) -
         client.relay.write_index(state.stored.merged(missing), state.view, client.unique())
     client.ledger.set_meta(f"finished {state.view.page}", view.stamp)
     freed = client.relay.delete_update(view)
-    client.tell(PageFreed(client.section, state.view.page, freed, tuple(sorted(update.consumed))))
+    client.tell(PageFreed(client.section, client.label(update.records), freed, tuple(sorted(update.consumed))))
 
 
 def _ask(client: Client, state: PageState, local: Local) -> bool:
@@ -247,7 +249,7 @@ def _ask(client: Client, state: PageState, local: Local) -> bool:
         return False
     for record in plan.ask:
         client.tell(Item(client.section, "down", "asked", record.path, max(0, record.entry.size)))
-    client.wait(state.view.page, "peer", "asked for; whoever has it sends it again", [r.entry for r in plan.ask])
+    client.wait("peer", "asked for; whoever has it sends it again", [r.entry for r in plan.ask])
     if client.relay.format.asks_by_removal:
         gone = [record.path for record in plan.ask]
         left = state.stored.without(gone if len(gone) < len(state.stored.records) else gone[1:])
@@ -261,7 +263,7 @@ def _ask(client: Client, state: PageState, local: Local) -> bool:
 
 def _locked_out(client: Client, state: PageState, plan: PullPlan, busy: Busy) -> PageState:
     entries = [record.entry for record in (*plan.fetch.values(), *plan.ask)]
-    client.wait(state.view.page, "lock", f"the page is locked by {busy.owner or 'somebody'}", entries)
+    client.wait("lock", f"the page is locked by {busy.owner or 'somebody'}", entries)
     return state
 
 

@@ -46,7 +46,7 @@ def push_page(client: Client, state: PageState, local: Local, pullers: frozenset
     held = client.lock.claim(state.view.page, "w", plan.bytes / LEASE_BYTES_PER_S)
     if isinstance(held, Busy):
         message = f"the page is locked by {held.owner or 'somebody'}"
-        client.wait(state.view.page, "lock", message, (*plan.entries, *plan.left))
+        client.wait("lock", message, (*plan.entries, *plan.left))
         return
     fresh = client.look_again(state.view.page)
     if fresh.view.tags != state.view.tags:
@@ -54,7 +54,7 @@ def push_page(client: Client, state: PageState, local: Local, pullers: frozenset
     if plan.entries and not fresh.view.updates:
         _push_locked(client, fresh, local, plan, held)
         if plan.left:
-            client.wait(state.view.page, "queue", "goes with the next update of this page", plan.left)
+            client.wait("queue", "goes with the next update of this page", plan.left)
     client.lock.release(held)
 
 
@@ -69,27 +69,28 @@ def _plan(client: Client, state: PageState, local: Local, room: int) -> PushPlan
 def _push_locked(client: Client, state: PageState, local: Local, plan: PushPlan, held: Held) -> None:
     page = state.view.page
     began = client.clock.monotonic()
-    client.tell(PageBegan(client.section, "up", page, len(plan.entries), plan.bytes))
+    label = client.label(entry.path for entry in plan.entries)
+    client.tell(PageBegan(client.section, "up", label, len(plan.entries), plan.bytes))
     newest = max(state.view.newest_stamp, client.ledger.meta(f"stamp {page}") or "", key=lambda one: (len(one), one))
     stamp = client.relay.format.new_stamp(client.clock.now(), newest, client.incarnation)
     client.ledger.set_meta(f"stamp {page}", stamp)
-    with _packer(client, page, plan) as packer:
+    with _packer(client, label, plan) as packer:
         sent = client.relay.write_archive(page, stamp, packer)
     records = {path: _record(client, state, plan, entry) for path, entry in packer.packed.items()}
     for path, error in packer.skipped.items():
         client.skip(path, "changing" if isinstance(error, Changing) else "permission", str(error), error.code)
     if records:
         if not client.lock.confirm(held):
-            raise LockLost(page=page)
+            raise LockLost(page=label or page)
         update = Update(page, stamp, client.name, records, garbage=packer.garbage)
         client.relay.write_update(update, client.unique())
         client.relay.write_index(state.stored.merged(records.values()), state.view, client.unique())
         _remember(client, state, local, records)
-        client.tally.add_waiting(page, "peer", ON_ITS_WAY, (record.entry for record in records.values()))
+        client.tally.add_waiting(label, "peer", ON_ITS_WAY, (record.entry for record in records.values()))
     else:
         client.relay.delete_data(page, stamp)
     total = sum(record.entry.size for record in records.values())
-    client.tell(PageEnded(client.section, "up", page, len(records), total, sent, client.clock.monotonic() - began))
+    client.tell(PageEnded(client.section, "up", label, len(records), total, sent, client.clock.monotonic() - began))
 
 
 def _record(client: Client, state: PageState, plan: PushPlan, entry: Entry) -> Record:
@@ -98,9 +99,11 @@ def _record(client: Client, state: PageState, plan: PushPlan, entry: Entry) -> R
     return Record(entry, plan.versions[entry.path], client.name, ancestors=ancestors)
 
 
-def _packer(client: Client, page: str, plan: PushPlan) -> Packer:
+def _packer(client: Client, label: str, plan: PushPlan) -> Packer:
+    total = plan.bytes
+
     def progress(files_done: int, bytes_done: int) -> None:
-        client.tell(Progress(client.section, "up", page, files_done, len(plan.entries), bytes_done, plan.bytes))
+        client.tell(Progress(client.section, "up", label, files_done, len(plan.entries), bytes_done, total))
 
     codec = client.settings.compression
     if codec == "auto":
@@ -122,12 +125,12 @@ def _remember(client: Client, state: PageState, local: Local, records: dict[str,
 
 def _tell_what_waits(client: Client, state: PageState, plan: PushPlan, room: int) -> None:
     if plan.left:
-        client.wait(state.view.page, "quota", f"the relay has room for {max(room, 0)} more bytes", plan.left)
+        client.wait("quota", f"the relay has room for {max(room, 0)} more bytes", plan.left)
 
 
 def _wait_for_pullers(client: Client, state: PageState, plan: PushPlan, pullers: frozenset[str]) -> None:
     message = f"the last update has not been received by {awaited(state, pullers)}"
-    client.wait(state.view.page, "peer", message, (*plan.entries, *plan.left))
+    client.wait("peer", message, (*plan.entries, *plan.left))
 
 
 def awaited(state: PageState, pullers: frozenset[str]) -> str:

@@ -24,16 +24,18 @@ class Address:
     path: str = ""
     user: str = ""
     password: str = field(default="", repr=False)
+    certificate: Path | None = None
     key_file: Path | None = None
     passphrase: str = field(default="", repr=False)
     host_key: str = ""
     known_hosts: Path | None = None
     ca_file: Path | None = None
     verify: bool = True
+    oldest_tls: str = "TLS"
     proxy: str = ""
     connect_timeout_s: float = 15.0
     timeout_s: float = 120.0
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, url: str, **rest: Any) -> Address:

@@ -31,6 +31,7 @@ from ..errors import (
 from ..stream import PIECE
 from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
 from .ftp_session import Login, Session, Upload
+from .tls import Identity
 
 FULL_CODES = ("452", "552")
 FULL_WORDS = re.compile(r"space|quota|disk full|failure writing to local file", re.IGNORECASE)
@@ -60,10 +61,12 @@ class FtpStore(BlobStore):
         tls: bool = False,
         ca_file: Path | None = None,
         verify: bool = True,
+        identity: Identity | None = None,
         connect_timeout_s: float = 15.0,
         timeout_s: float = 120.0,
     ) -> None:
-        self._login = Login(host, port, user, password, tls, ca_file, verify, connect_timeout_s, timeout_s)
+        identity = identity or Identity()
+        self._login = Login(host, port, user, password, tls, ca_file, verify, identity, connect_timeout_s, timeout_s)
         self._directory = directory or "."
         self._idle: list[Session] = []
         self.url = f"{'ftps' if tls else 'ftp'}://{user}@{host}:{port}/{directory.removeprefix('/')}"

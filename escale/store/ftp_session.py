@@ -19,6 +19,7 @@ from typing import Any
 
 from ..stream import PIECE
 from .blob import BlobInfo
+from .tls import Identity, authorities
 
 QUESTIONS_TOGETHER = 50
 """Commands sent before the first reply is read: their replies fit any socket buffer, so nobody waits for the other."""
@@ -45,6 +46,7 @@ class Login:
     tls: bool
     ca_file: Path | None
     verify: bool
+    identity: Identity
     connect_timeout_s: float
     timeout_s: float
 
@@ -65,7 +67,8 @@ class Session:
     """
 
     def __init__(self, login: Login) -> None:
-        self._client = _TlsClient(context=_tls_context(login)) if login.tls else ftplib.FTP()
+        context = authorities(login.ca_file, login.verify, login.identity) if login.tls else None
+        self._client = _TlsClient(context=context) if context else ftplib.FTP()
         self._directory = ""
         try:
             self._open(login)
@@ -223,14 +226,6 @@ class Upload:
         assert self._data is not None
         data, self._data = self._data, None
         self._session.end_data(data)
-
-
-def _tls_context(login: Login) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(login.ca_file) if login.ca_file else None)
-    if not login.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _path(name: str) -> str:

@@ -27,6 +27,7 @@ from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
 from .body import body_stream
 from .directory import DirectoryStore
 from .memory import MemoryStore
+from .tls import Identity
 
 
 def open_store(address: Address) -> BlobStore:
@@ -282,6 +283,7 @@ def _open_webdav(address: Address) -> BlobStore:
         password=address.password or None,
         ca_file=address.ca_file,
         verify=address.verify,
+        identity=_identity(address),
         proxy=address.proxy or None,
         connect_timeout_s=address.connect_timeout_s,
         timeout_s=address.timeout_s,
@@ -300,9 +302,14 @@ def _open_ftp(address: Address) -> BlobStore:
         tls=address.scheme == "ftps",
         ca_file=address.ca_file,
         verify=address.verify,
+        identity=_identity(address),
         connect_timeout_s=address.connect_timeout_s,
         timeout_s=address.timeout_s,
     )
+
+
+def _identity(address: Address) -> Identity:
+    return Identity(address.certificate, address.key_file if address.certificate else None, address.oldest_tls)
 
 
 _MEMORIES: dict[str, MemoryStore] = {}

@@ -24,7 +24,7 @@ from ..stream import pieces_of, read_exactly
 from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
 from .body import body_stream
 from .multistatus import PROPERTIES, Multistatus
-from .tls import authorities, must_be_trusted
+from .tls import Identity, authorities, must_be_trusted
 
 if TYPE_CHECKING:
     import httpx
@@ -53,6 +53,7 @@ class WebdavStore(BlobStore):
         password: str | None = None,
         ca_file: Path | str | None = None,
         verify: bool = True,
+        identity: Identity | None = None,
         proxy: str | None = None,
         connect_timeout_s: float = 15,
         timeout_s: float = 120,
@@ -65,6 +66,7 @@ class WebdavStore(BlobStore):
         self._is_encrypted = parts.scheme == "https"
         self._ca_file = ca_file
         self._verify = verify
+        self._identity = identity or Identity()
         self._proxy = proxy
         self._timeouts_s = (connect_timeout_s, timeout_s)
         self._has_digest_login = False
@@ -180,7 +182,7 @@ class WebdavStore(BlobStore):
             connect_s, other_s = self._timeouts_s
             self._client = httpx.Client(
                 auth=self._authentication(),
-                verify=self._is_encrypted and authorities(self._ca_file, self._verify),
+                verify=self._is_encrypted and authorities(self._ca_file, self._verify, self._identity),
                 proxy=self._proxy if self._proxy != "none" else None,
                 trust_env=self._proxy is None,
                 timeout=httpx.Timeout(other_s, connect=connect_s),

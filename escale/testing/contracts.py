@@ -372,6 +372,7 @@ def info(store: BlobStore, name: str) -> BlobInfo:
 
 
 def close(*stores: BlobStore) -> None:
+    """Let go of all their connections."""
     for store in stores:
         store.close()
 

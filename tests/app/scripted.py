@@ -24,6 +24,7 @@ class ScriptedLoop:
         self.report = report
         self.passes = 0
         self.is_closed = threading.Event()
+        self.is_stopping = threading.Event()
         self.files: list[PendingFile] = []
         self.plan: list[Event] = []
         self.known = SectionStatus(name)
@@ -49,6 +50,9 @@ class ScriptedLoop:
 
     def next_wait_s(self) -> float:
         return self._wait_s
+
+    def stop(self) -> None:
+        self.is_stopping.set()
 
     def close(self) -> None:
         self.is_closed.set()

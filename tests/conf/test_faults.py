@@ -89,6 +89,7 @@ CASES: list[tuple[str, str, int, int]] = [
     ("C312", REMOTE.replace("sftp", "https") + "verify ssl = no\n", 4, 14),
     ("C314", S + "relay format = 0.7\ncompression = zstd\n", 7, 15),
     ("C315", S + "relay format = 0.7\nindex = no\n", 7, 9),
+    ("C316", S + "encryption = fernet\npassphrase = env: KEY\n", 6, 14),
     ("K201", REMOTE + "keyfile = open-key\n", 4, 11),
 ]
 
