@@ -73,6 +73,11 @@ class Connection:
         return self._client is not None
 
     @property
+    def settle_s(self) -> float:
+        """How long a file must have been left alone before it is sent."""
+        return self._parts.settle_s
+
+    @property
     def pullers(self) -> frozenset[str]:
         """The pullers that updates wait for; empty where the format keeps no roster."""
         return self._roster.pullers if self._roster else frozenset()

@@ -17,6 +17,9 @@ from .logs import keep_traceback
 from .status import PassResult, SectionStatus
 from .worker import Part
 
+SETTLING_PASSES = 2
+"""Further passes for files that had just been changed: enough for an editor, not for a log that is always written."""
+
 WAIT_S_MAX = 0.2
 """A signal that arrives in the moment before a wait does not end it, so no wait of the main thread is longer."""
 
@@ -128,6 +131,11 @@ class _Run:
             loop = self._part.open(self.clock, self._report)
             try:
                 result = loop.run_once()
+                for _ in range(SETTLING_PASSES):
+                    if not result.settles_in_s:
+                        break
+                    self.clock.sleep(result.settles_in_s)
+                    result = loop.run_once()
                 return Outcome(name, self._tally, result, loop.status())
             finally:
                 loop.close()

@@ -155,7 +155,8 @@ class PendingFile:
 class PassResult:
     """What one pass has done; counts are of files, `problems` of failed steps.
 
-    `exit_code` is what `--once` would end with for this section alone.
+    `exit_code` is what `--once` would end with for this section alone.  `settles_in_s`: after so many seconds files that
+    were left out because they had just been changed can be sent; 0 if there are none.
     """
 
     up_files: int = 0
@@ -165,6 +166,7 @@ class PassResult:
     waiting: int = 0
     problems: int = 0
     exit_code: int = 0
+    settles_in_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

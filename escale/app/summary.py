@@ -24,7 +24,7 @@ class Summary:
         self.status = SectionStatus(name, relay_quota=quota)
         self.pending: tuple[PendingFile, ...] = ()
 
-    def ended(self, tally: Tally, used: int, now: float) -> PassResult:
+    def ended(self, tally: Tally, used: int, now: float, settles_in_s: float) -> PassResult:
         """Take in a pass that came to its end at Unix time `now`, with `used` bytes on the relay."""
         self.pending = self._pending(tally, now)
         result = PassResult(
@@ -35,6 +35,7 @@ class Summary:
             len({one.path for one in tally.waiting}),
             len(tally.problems),
             self._exit_code(tally),
+            settles_in_s,
         )
         here = {"queue", "quota", "lock", "changing", "permission", "error", "name", "big", "conflict"}
         to_send = [one for one in self.pending if one.reason.value in here]

@@ -66,6 +66,8 @@ class SyncLoop:
         self._report = reporter
         self._bases: dict[str, dict[str, Base]] = {}
         self._idle = 0
+        self._settle_s = connection.settle_s
+        self._has_unsettled = False
         self._stopping = threading.Event()
         self._summary = Summary(name, quota)
 
@@ -80,7 +82,8 @@ class SyncLoop:
         except EscaleError as error:
             self._summary.failed(error)
             raise
-        result = self._summary.ended(client.tally, survey.used, self._clock.now())
+        settles_in_s = self._settle_s if self._has_unsettled else 0.0
+        result = self._summary.ended(client.tally, survey.used, self._clock.now(), settles_in_s)
         self._report(self._summary.event(client.tally, result, self._clock.monotonic() - began))
         self._idle = 0 if result.up_files or result.down_files else min(self._idle + 1, IDLE_PASSES)
         return result
@@ -160,6 +163,7 @@ class SyncLoop:
 
     def _scan(self, client: Client) -> Section:
         scan = client.folder.scan()
+        self._has_unsettled = bool(scan.unsettled)
         section = Section()
         untouchable = {*scan.unsettled, *(trouble.path for trouble in scan.problems)}
         for trouble in scan.problems:

@@ -21,7 +21,7 @@ from ..app.once import Ending, Outcome, pass_over
 from ..app.wording import Level, Line, duration_text, files_text, size_text
 from ..app.worker import Part
 from ..clock import SystemClock
-from ..events import Conflicted, Event, Item, Skipped, Waiting, silent
+from ..events import Conflicted, Event, Item, PassBegan, Skipped, Waiting, silent
 from ..files.tree import display
 from .bars import open_bars
 from .exit_codes import DONE, PENDING, SKIPPED, worst
@@ -207,6 +207,8 @@ def _once(setup: Setup, options: argparse.Namespace, stage: Stage) -> int:
     skipped: list[Skipped] = []
 
     def report(event: Event) -> None:
+        if isinstance(event, PassBegan):
+            skipped[:] = [one for one in skipped if one.section != event.section]
         if isinstance(event, Skipped):
             skipped.append(event)
         stage(event)

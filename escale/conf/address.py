@@ -52,8 +52,8 @@ class RelayAddress:
     """Where a relay is.
 
     `scheme`: file, sftp, ftp, ftps, http or https (WebDAV), s3 (`host` is the bucket), or one that fsspec knows.
-    `path` begins with "/" if it is absolute there; without it, it is relative to where the login leads (sftp).  With ftp
-    it always is, unless it begins with "//", as in every FTP client.
+    `path` begins with "/" if it is absolute there; without it, it is relative to where the login leads (sftp).  With
+    ftp it always is, unless it begins with "//", as in every FTP client.
     For s3 it is the prefix, without slashes at its ends.
     """
 

@@ -91,7 +91,8 @@ def make(store: BlobStore, wish: Marker, certify: Callable[[], bool], clock: Clo
     """Write `wish` as the marker of a new relay, with the lock strategy that the relay deserves.
 
     That is "create" where the backend promises exclusive creation and the race of `certify` confirms it: a short race
-    alone misses servers that are wrong only sometimes.  Returns the marker that is there afterwards, which may be another client's.
+    alone misses servers that are wrong only sometimes.  Returns the marker that is there afterwards, which may be
+    another client's.
     """
     strategy = "create" if store.guarantees.exclusive_create and certify() else "listing"
     store.create(MARKER, replace(wish, exclusion=strategy).encode())
