@@ -155,8 +155,8 @@ class PendingFile:
 class PassResult:
     """What one pass has done; counts are of files, `problems` of failed steps.
 
-    `exit_code` is what `--once` would end with for this section alone.  `settles_in_s`: after so many seconds files that
-    were left out because they had just been changed can be sent; 0 if there are none.
+    `exit_code` is what `--once` would end with for this section alone.  `settles_in_s`: after so many seconds files
+    that were left out because they had just been changed can be sent; 0 if there are none.
     """
 
     up_files: int = 0
