@@ -59,7 +59,9 @@ class Multistatus:
             length = int(size or 0)
         except ValueError as error:
             raise Corrupt(where=self._where, reason=f"its listing is wrong about {name!r}: {error}") from error
-        return BlobInfo(name, length, mtime, _text(properties, "getetag") or f"{modified}-{length}")
+        # Apache calls the tag of a file weak in its first second, and then the same tag strong.
+        tag = _text(properties, "getetag").removeprefix("W/")
+        return BlobInfo(name, length, mtime, tag or f"{modified}-{length}")
 
 
 class _NoEntities(ElementTree.TreeBuilder):

@@ -278,6 +278,11 @@ class TestMultistatus:
         (blob,) = self.blobs(self.response("/a", f'{time}<d:getetag>"e"</d:getetag>'))
         assert (blob.mtime, blob.tag) == (1795229238.0, '"e"')
 
+    def test_a_tag_that_turns_strong_is_the_same(self) -> None:
+        (young,) = self.blobs(self.response("/a", '<d:getetag>W/"e"</d:getetag>'))
+        (old,) = self.blobs(self.response("/a", '<d:getetag>"e"</d:getetag>'))
+        assert young.tag == old.tag
+
     def test_entity_bomb(self) -> None:
         levels = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
         bomb = f'<!DOCTYPE b [<!ENTITY e0 "boom">{levels}]><multistatus xmlns="DAV:">&e9;</multistatus>'
