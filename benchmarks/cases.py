@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -211,8 +211,8 @@ def _each_pass(command: Command, proxy: Proxy) -> Figures:
     finally:
         process.terminate()
         process.communicate()
-    share = replace(traffic, up=traffic.up // IDLE_PASSES, down=traffic.down // IDLE_PASSES)
-    return Figures(seconds / IDLE_PASSES, 0.0, 0, share.up, share.down, round(traffic.turns / IDLE_PASSES))
+    up, down, turns = (round(count / IDLE_PASSES) for count in (traffic.up, traffic.down, traffic.turns))
+    return Figures(seconds / IDLE_PASSES, 0.0, 0, up=up, down=down, turns=turns)
 
 
 def _await_passes(process: subprocess.Popen[str], count: int) -> float:
