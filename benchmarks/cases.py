@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,9 +19,6 @@ from . import data
 from .contenders import REPOSITORY, Contender, Escale, Original, escale
 from .meter import Command, Failed, Figures, measure
 from .stage import RELAYS, Stage
-
-SETTLE_S = 3.5
-"""A file that changed less than 3 s ago is not sent yet; we wait, unmeasured."""
 
 SLOW_S = 100.0
 """Who needs longer runs once: the figure is large enough to be trusted."""
@@ -106,7 +102,6 @@ def idle(here: Circumstances) -> Iterator[Result]:
         ours.add("first meeting", measure(contender.once("alice", contender.source), stage.proxy))
         measure(contender.once("bob", contender.target), None)
         data.make_pages(contender.source, here.scale.pages)
-        time.sleep(SETTLE_S)
         for command in (contender.push(), contender.pull(), contender.push()):
             measure(command, None)
         _must_be_equal(contender)
@@ -185,7 +180,6 @@ def _two_hops_after_an_edit(contender: Contender, origin: Path, proxy: Proxy | N
 
 
 def _push_and_pull(contender: Contender, proxy: Proxy | None) -> _Steps:
-    time.sleep(SETTLE_S)
     yield "push", measure(contender.push(), proxy)
     yield "pull", measure(contender.pull(), proxy)
     _must_be_equal(contender)

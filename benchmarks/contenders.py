@@ -89,6 +89,7 @@ class Escale(Contender):
             "index": self.index,
             "compression": "auto",
             "refresh": "1 s",
+            "settle": "0 s",  # The data are new, but nobody is writing them.
             **self._way_to_relay(),
         }
         file = self.place / f"{client_name}.conf"
