@@ -140,7 +140,7 @@ class World:
             seal=self.seal,
             settings=machine.settings,
             patience_s=5.0,
-            open_store=lambda look_only: machine.wrap(self._open_store()),
+            open_store=lambda owner, look_only: machine.wrap(self._open_store()),
             certify=lambda: self.exclusive,
             link=Link(Traffic(), self.clock, cores=1, is_local=True),
         )

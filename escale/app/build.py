@@ -7,6 +7,7 @@ import os
 import random
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ..clock import Clock
@@ -59,10 +60,10 @@ def build_section(
 
         return races_create(lambda: open_store(address), run_together, rng, clock)
 
-    def opened(look_only: bool) -> BlobStore:
+    def opened(owner: str, look_only: bool) -> BlobStore:
         if is_local and not _local_relay(Path(address.path), look_only):
             return MemoryStore()
-        retrying = RetryingStore(open_store(address), clock, rng, section.max_retries + 1)
+        retrying = RetryingStore(open_store(replace(address, owner=owner)), clock, rng, section.max_retries + 1)
         return CountingStore(retrying, clock, traffic)
 
     parts = Parts(

@@ -33,7 +33,8 @@ class Parts:
 
     `seal` seals and its `fingerprint` is "" for a relay in clear; `levels` and `algorithm` are wishes that an existing
     format 1 relay overrules.  `certify` races the relay's exclusive creation.  `patience_s`: how long to wait for a
-    lock within a pass.  `open_store(look_only)` may make a local relay directory unless it is only for a look.
+    lock within a pass.  `open_store(owner, look_only)` may make a local relay directory unless it is only for a look;
+    what it uploads belongs to `owner`.
     """
 
     section: str
@@ -49,7 +50,7 @@ class Parts:
     seal: Seal
     settings: Settings
     patience_s: float
-    open_store: Callable[[bool], BlobStore]
+    open_store: Callable[[str, bool], BlobStore]
     certify: Callable[[], bool]
     link: Link
 
@@ -85,7 +86,7 @@ class Connection:
     def open(self, report: Reporter) -> Client:
         """The client; on first use the relay's marker is read, or made, and the folder and the ledger are opened."""
         if self._client is None:
-            client = self._make(self._relay(), report)
+            client = self._make(self._relay(report), report)
             self._must_have_folder(client)
             client.folder.sweep()
             client.relay.store.sweep(self._parts.settings.lock_timeout_s)
@@ -95,7 +96,7 @@ class Connection:
     def look_only(self, report: Reporter) -> Client:
         """A client for plans only: nothing is made on the relay, not even its marker."""
         if self._client is None:
-            self._client = self._make(self._relay(look_only=True), report)
+            self._client = self._make(self._relay(report, look_only=True), report)
         return self._client
 
     def listing(self) -> Survey:
@@ -125,10 +126,10 @@ class Connection:
 
     # -- making
 
-    def _relay(self, look_only: bool = False) -> IndexRelay:
+    def _relay(self, report: Reporter, look_only: bool = False) -> IndexRelay:
         """The relay of this section in its format.  A new format 1 relay is made, or for a look a stand-in for it."""
         if self._store is None:
-            self._store = self._parts.open_store(look_only)
+            self._store = self._parts.open_store(self._incarnation(self._opened_ledger(report)), look_only)
         store, parts = self._store, self._parts
         if parts.format == "0.7":
             return self._over(store, None)

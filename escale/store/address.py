@@ -15,7 +15,8 @@ from ..errors import ConfigError
 class Address:
     """Where a relay is and how to get in; every field but `scheme` and `path` may be empty.
 
-    `host` is the bucket of an S3 address.  `options` are for the driver.
+    `host` is the bucket of an S3 address.  `options` are for the driver.  `owner` is the client whose uploads these
+    are, as of `temporary_name`.
     """
 
     scheme: str
@@ -36,6 +37,7 @@ class Address:
     connect_timeout_s: float = 15.0
     timeout_s: float = 120.0
     options: Mapping[str, Any] = field(default_factory=dict)
+    owner: str = ""
 
     @classmethod
     def parse(cls, url: str, **rest: Any) -> Address:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,21 @@ NAME_LENGTH_MAX = 200
 
 TEMPORARY = ".part-"
 """Names that begin so are uploads in progress; they are never listed."""
+
+
+def temporary_name(owner: str) -> str:
+    """A name for an upload in progress.
+
+    `owner` is the client it belongs to, 16 hex digits, or "" for nobody: a client that starts again after a crash
+    knows its own remnants by it, and need not wait until they are old enough to be anybody's.
+    """
+    return f"{TEMPORARY}{owner}{secrets.token_hex(8)}"
+
+
+def is_own(name: str, owner: str) -> bool:
+    """Whether this temporary name belongs to that owner; nothing belongs to nobody."""
+    return bool(owner) and name.startswith(TEMPORARY + owner)
+
 
 _BAD = re.compile(r"[/\\\x00-\x1f\x7f]")
 
@@ -104,7 +120,11 @@ class BlobStore(ABC):
         return next((blob for blob in self.list(validate_name(name)) if blob.name == name), None)
 
     def sweep(self, older_than_s: float) -> int:
-        """Remove temporary blobs of interrupted uploads that are older than so many seconds; returns how many."""
+        """Remove temporary blobs of interrupted uploads; returns how many.
+
+        Those of our own owner go at once, so call it before any upload of his; those of others when they are older than
+        so many seconds.
+        """
         return 0
 
     def close(self) -> None:  # noqa: B027 - most have no connections

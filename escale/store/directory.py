@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,17 +13,18 @@ from typing import BinaryIO
 
 from ..errors import Missing, NoRelaySpace, NoSuchRelay, Refused, StoreError, Unreachable
 from ..stream import PIECE
-from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
+from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_name
 
 
 class DirectoryStore(BlobStore):
-    """Blobs as files of one directory, which must exist."""
+    """Blobs as files of one directory, which must exist; `owner` as of `temporary_name`."""
 
     guarantees = Guarantees(exclusive_create=True)
 
-    def __init__(self, directory: Path | str) -> None:
+    def __init__(self, directory: Path | str, owner: str = "") -> None:
         self.directory = Path(directory)
         self.url = str(self.directory)
+        self._owner = owner
 
     def get(self, name: str) -> BinaryIO:
         with self._errors(name):
@@ -94,7 +94,7 @@ class DirectoryStore(BlobStore):
             now = self._now()
             for path in self.directory.glob(f"{TEMPORARY}*"):
                 with suppress(FileNotFoundError):
-                    if now - path.stat().st_mtime >= older_than_s:
+                    if is_own(path.name, self._owner) or now - path.stat().st_mtime >= older_than_s:
                         path.unlink()
                         removed += 1
         return removed
@@ -109,7 +109,7 @@ class DirectoryStore(BlobStore):
             probe.unlink(missing_ok=True)
 
     def _temporary(self) -> Path:
-        return self.directory / f"{TEMPORARY}{secrets.token_hex(8)}"
+        return self.directory / temporary_name(self._owner)
 
     def _write(self, temporary: Path, source: BinaryIO) -> int:
         """Only our own side is translated: what `source` raises comes through as it is."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ftplib
 import io
 import re
-import secrets
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
@@ -29,7 +28,7 @@ from ..errors import (
     Unreachable,
 )
 from ..stream import PIECE
-from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
+from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_name
 from .ftp_session import Login, Session, Upload
 from .tls import Identity
 
@@ -45,7 +44,7 @@ class FtpStore(BlobStore):
 
     `tls`: protect the control and the data connections (AUTH TLS); the certificate must be good for `host` and signed
     by an authority of the system or of `ca_file`, unless `verify` is False, which lets anyone in between listen.
-    `timeout_s` is the longest silence of the server that is waited for.
+    `timeout_s` is the longest silence of the server that is waited for; `owner` as of `temporary_name`.
     """
 
     guarantees = Guarantees(exclusive_create=False)
@@ -64,10 +63,12 @@ class FtpStore(BlobStore):
         identity: Identity | None = None,
         connect_timeout_s: float = 15.0,
         timeout_s: float = 120.0,
+        owner: str = "",
     ) -> None:
         identity = identity or Identity()
         self._login = Login(host, port, user, password, tls, ca_file, verify, identity, connect_timeout_s, timeout_s)
         self._directory = directory or "."
+        self._owner = owner
         self._idle: list[Session] = []
         self.url = f"{'ftps' if tls else 'ftp'}://{user}@{host}:{port}/{directory.removeprefix('/')}"
 
@@ -127,7 +128,9 @@ class FtpStore(BlobStore):
         if not left:
             return 0
         now = self._now()
-        old = [blob.name for blob in left if now - (blob.mtime or now) >= older_than_s]
+        old = [
+            blob.name for blob in left if is_own(blob.name, self._owner) or now - (blob.mtime or now) >= older_than_s
+        ]
         for name in old:
             self.delete(name)
         return len(old)
@@ -160,7 +163,7 @@ class FtpStore(BlobStore):
 
     def _now(self) -> float:
         """The time of the server, by the stamp of a new file."""
-        probe = f"{TEMPORARY}{secrets.token_hex(8)}"
+        probe = temporary_name(self._owner)
         self.write_bytes(probe, b"")
         found = self.info(probe)
         self.delete(probe)
@@ -168,7 +171,7 @@ class FtpStore(BlobStore):
 
     def _begin(self, session: Session) -> Upload:
         try:
-            return Upload(session, f"{TEMPORARY}{secrets.token_hex(8)}")
+            return Upload(session, temporary_name(self._owner))
         except ftplib.error_perm:
             self._must_stand(session)
             raise

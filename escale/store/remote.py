@@ -12,7 +12,6 @@ anything else                      FsspecStore   (options are those of that fssp
 from __future__ import annotations
 
 import errno
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -23,7 +22,7 @@ from ..clock import SystemClock
 from ..errors import ConfigError, EscaleError, Missing, NoRelaySpace, NoSuchRelay, Refused, Unreachable
 from ..stream import PIECE, pieces_of
 from .address import Address as Address
-from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
+from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_name
 from .body import body_stream
 from .directory import DirectoryStore
 from .memory import MemoryStore
@@ -70,8 +69,9 @@ class FsspecStore(BlobStore):
 
     guarantees = Guarantees(exclusive_create=False)
 
-    def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, url: str, options: Mapping[str, Any] | None = None, owner: str = "") -> None:
         self.url = url
+        self._owner = owner
         self._options = dict(options or {})
         self._opened: tuple[Any, str] | None = None
 
@@ -85,7 +85,7 @@ class FsspecStore(BlobStore):
 
     def put(self, name: str, source: BinaryIO) -> int:
         target = self._path(name)
-        temporary = self._path(f"{TEMPORARY}{secrets.token_hex(8)}")
+        temporary = self._path(temporary_name(self._owner))
         try:
             sent = self._write(name, temporary, source)
             with self._errors(name):
@@ -126,7 +126,11 @@ class FsspecStore(BlobStore):
         if not remnants:
             return 0
         now = self._relay_now()
-        old = [blob.name for blob in remnants if now - (blob.mtime or 0.0) >= older_than_s]
+        old = [
+            blob.name
+            for blob in remnants
+            if is_own(blob.name, self._owner) or now - (blob.mtime or 0.0) >= older_than_s
+        ]
         for name in old:
             self.delete(name)
         return len(old)
@@ -206,7 +210,7 @@ class FsspecStore(BlobStore):
                 raise NoSuchRelay(where=self.url, reason="there is no such directory")
 
     def _relay_now(self) -> float:
-        name = f"{TEMPORARY}{secrets.token_hex(8)}"
+        name = temporary_name(self._owner)
         self.write_bytes(name, b"")
         blob = self.info(name)
         self.delete(name)
@@ -231,7 +235,7 @@ class FsspecStore(BlobStore):
 
 
 def _open_directory(address: Address) -> BlobStore:
-    return DirectoryStore(address.path)
+    return DirectoryStore(address.path, address.owner)
 
 
 def _open_sftp(address: Address) -> BlobStore:
@@ -249,6 +253,7 @@ def _open_sftp(address: Address) -> BlobStore:
         known_hosts=address.known_hosts,
         connect_timeout_s=address.connect_timeout_s,
         timeout_s=address.timeout_s,
+        owner=address.owner,
     )
 
 
@@ -268,6 +273,7 @@ def _open_s3(address: Address) -> BlobStore:
         verify=address.verify,
         connect_timeout_s=address.connect_timeout_s,
         timeout_s=address.timeout_s,
+        owner=address.owner,
         proxy=address.proxy or None,
         options=options,
     )
@@ -287,6 +293,7 @@ def _open_webdav(address: Address) -> BlobStore:
         proxy=address.proxy or None,
         connect_timeout_s=address.connect_timeout_s,
         timeout_s=address.timeout_s,
+        owner=address.owner,
     )
 
 
@@ -305,6 +312,7 @@ def _open_ftp(address: Address) -> BlobStore:
         identity=_identity(address),
         connect_timeout_s=address.connect_timeout_s,
         timeout_s=address.timeout_s,
+        owner=address.owner,
     )
 
 
@@ -321,7 +329,7 @@ def _open_memory(address: Address) -> BlobStore:
 
 def _open_fsspec(address: Address) -> BlobStore:
     login = {"username": address.user, "password": address.password} if address.password else {}
-    return FsspecStore(address.url, {**login, **address.options})
+    return FsspecStore(address.url, {**login, **address.options}, address.owner)
 
 
 _OPENERS: Mapping[str, Callable[[Address], BlobStore]] = {

@@ -73,6 +73,7 @@ class S3Store(BlobStore):
         timeout_s: float = 120,
         proxy: str | None = None,
         options: Mapping[str, str] | None = None,
+        owner: str = "",
     ) -> None:
         self.bucket = bucket
         self._directory = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -82,6 +83,7 @@ class S3Store(BlobStore):
         self._region = region or (REGION if endpoint_url else None)
         self._verify: bool | str = (str(ca_file) if ca_file else True) if verify else False
         self._settings = _settings(connect_timeout_s, timeout_s, proxy, bool(endpoint_url), options or {})
+        self._owner = owner
         self._client: S3Client | None = None
 
     def get(self, name: str) -> BinaryIO:
@@ -145,7 +147,11 @@ class S3Store(BlobStore):
         return _info(name, head["ContentLength"], head["LastModified"].timestamp(), head["ETag"])
 
     def sweep(self, older_than_s: float) -> int:
-        """Abort unfinished uploads, and remove temporary names that another program left; by the relay's clock."""
+        """Abort unfinished uploads, and remove temporary names that another program left; by the relay's clock.
+
+        An upload has the name of what it would have become.  The large ones are archives, whose names have their client
+        in them: so an upload is our own if its name has the owner in it.
+        """
         removed = 0
         with self._errors(""):
             for key, since, now in self._remnants():
@@ -233,7 +239,11 @@ class S3Store(BlobStore):
         client = self._connected()
         answer = client.list_multipart_uploads(Bucket=self.bucket, Prefix=self._directory)
         oldest = _relay_now(answer) - older_than_s
-        old = [each for each in answer.get("Uploads", ()) if int(each["Initiated"].timestamp()) <= oldest]
+        old = [
+            each
+            for each in answer.get("Uploads", ())
+            if (self._owner and self._owner in each["Key"]) or int(each["Initiated"].timestamp()) <= oldest
+        ]
         for each in old:
             client.abort_multipart_upload(Bucket=self.bucket, Key=each["Key"], UploadId=each["UploadId"])
         return len(old)

@@ -1,6 +1,7 @@
 """A directory of an SSH account as a store.
 
-Turns of the verbs, once connected: put 3 (open; write, sync, close; rename), create 2, get 2, list 2, info 1, delete 1.
+Turns of the verbs, once connected: put and create 3 (open; write, sync, close; rename or link), get 2, list 2, info 1,
+delete 1.
 A blob is durable when `put` returns if the server offers fsync@openssh.com, as OpenSSH does; the rename itself is
 then as durable as the server's file system makes it.
 """
@@ -8,49 +9,29 @@ then as durable as the server's file system makes it.
 from __future__ import annotations
 
 import io
-import secrets
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import EscaleError, Missing, NoRelaySpace, NoSuchRelay, Refused, StoreError, Unreachable
 from ..stream import PIECE
+from . import sftp_names as names
 from . import sftp_requests as sftp
-from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
+from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_name
+from .sftp_names import Connection
 from .sftp_requests import Answers, Download, StatusError, Upload
 from .ssh import Login, connect
 
 if TYPE_CHECKING:
-    from paramiko import SFTPClient, SSHClient
     from paramiko.sftp_attr import SFTPAttributes
 
 FULL = 1024 * 1024
 """Bytes left on the server's disk below which a failed write is taken for a full disk: version 3 has no word for it."""
 
-CREATE_ATTEMPTS = 3
-"""Times a name may be freed by somebody else just after it was found taken."""
-
 FULL_WORDS = ("space", "quota", "disk full")
-
-
-@dataclass(slots=True)
-class _Connection:
-    """An SFTP channel and what was found out about its server."""
-
-    client: SSHClient
-    channel: SFTPClient
-    read_size: int
-    can_sync: bool = True
-    can_replace: bool = True
-
-    @property
-    def is_alive(self) -> bool:
-        transport = self.client.get_transport()
-        return transport is not None and transport.is_active()
 
 
 class SftpStore(BlobStore):
@@ -59,10 +40,11 @@ class SftpStore(BlobStore):
     `host_key`: a "SHA256:..." fingerprint, the path of a known_hosts file, "accept-new" (remember the first key in
     `known_hosts`, refuse another), or empty for `known_hosts`, which is ~/.ssh/known_hosts unless given.  Without
     `password` and `key_file` the agent and the keys in ~/.ssh are tried.  `timeout_s` is the longest silence of the
-    server that is waited for.
+    server that is waited for; `owner` as of `temporary_name`.
 
-    `create` is exclusive by O_EXCL; somebody who reads at that very moment may see an empty blob.  On a server without
-    posix-rename@openssh.com a `put` that replaces a blob leaves it missing for an instant.
+    `create` links a whole file to a name that is free.  On a server without hardlink@openssh.com it is exclusive by
+    O_EXCL instead: somebody who reads at that very moment, or after a crash of ours, may find an empty blob.  On one
+    without posix-rename@openssh.com a `put` that replaces a blob leaves it missing for an instant.
     """
 
     guarantees = Guarantees(exclusive_create=True)
@@ -81,11 +63,13 @@ class SftpStore(BlobStore):
         known_hosts: Path | None = None,
         connect_timeout_s: float = 15.0,
         timeout_s: float = 120.0,
+        owner: str = "",
     ) -> None:
         self._login = Login(host, port, user, password, key_file, passphrase, host_key, known_hosts, connect_timeout_s)
         self._directory = directory or "."
         self._timeout_s = timeout_s
-        self._connection: _Connection | None = None
+        self._owner = owner
+        self._connection: Connection | None = None
         account = f"{user}@" if user else ""
         self.url = f"sftp://{account}{host}:{port}/{directory.removeprefix('/')}"
 
@@ -106,37 +90,34 @@ class SftpStore(BlobStore):
     def put(self, name: str, source: BinaryIO) -> int:
         path, temporary = self._path(name), self._temporary()
         with self._errors("") as connection:
-            upload = _open_upload(connection, temporary)
+            upload = names.open_upload(connection, temporary)
         try:
             while piece := source.read(PIECE):
                 with self._errors("", connection):
                     upload.write(piece)
             with self._errors("", connection):
                 connection.can_sync = upload.finish(connection.can_sync)
-                _replace(connection, temporary, path)
+                names.replace(connection, temporary, path)
         except BaseException:
-            _discard(connection, upload, temporary)
+            names.discard(connection, upload, temporary)
             raise
         return upload.sent
 
     def create(self, name: str, data: bytes) -> bool:
         path = self._path(name)
         with self._errors("") as connection:
-            upload = _open_if_free(connection, path)
-            if upload is None:
-                return False
-            try:
-                upload.write(data)
-                connection.can_sync = upload.finish(connection.can_sync)
-            except StatusError:
-                _discard(connection, upload, path)
-                raise
-        return True
+            created = self._create_by_link(connection, path, data) if connection.can_link else None
+            if created is not None:
+                return created
+            upload = names.open_if_free(connection, path)
+            if upload is not None:
+                _fill(connection, upload, path, data)
+            return upload is not None
 
     def delete(self, name: str) -> None:
         path = self._path(name)
         with self._errors(name) as connection:
-            _remove(connection, path)
+            names.remove(connection, path)
 
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
         found = [
@@ -164,14 +145,20 @@ class SftpStore(BlobStore):
             return 0
         with self._errors("") as connection:
             now = self._now(connection)
-            old = [blob for blob in left if now - (blob.mtime or now) >= older_than_s]
+            old = [blob for blob in left if is_own(blob.name, self._owner) or now - (blob.mtime or now) >= older_than_s]
             for blob in old:
-                _remove(connection, self._path(blob.name))
+                names.remove(connection, self._path(blob.name))
         return len(old)
 
     def close(self) -> None:
         if self._connection is not None:
             self._drop(self._connection)
+
+    def _create_by_link(self, connection: Connection, path: str, data: bytes) -> bool | None:
+        """A whole file gets the name: whoever reads it, even after our crash, finds all of it.  None: not possible."""
+        temporary = self._temporary()
+        _fill(connection, names.open_upload(connection, temporary), temporary, data)
+        return names.link_if_free(connection, temporary, path)
 
     def _entries(self) -> Sequence[BlobInfo]:
         with self._errors("") as connection:
@@ -180,10 +167,10 @@ class SftpStore(BlobStore):
         decoded = [(name.decode("utf-8", "replace"), found) for name, found in entries if _is_file(found)]
         return [_blob(name, found) for name, found in decoded if "\ufffd" not in name]
 
-    def _now(self, connection: _Connection) -> float:
+    def _now(self, connection: Connection) -> float:
         """The time of the server's file system, in whole seconds."""
         probe = self._temporary()
-        upload = _open_upload(connection, probe)
+        upload = names.open_upload(connection, probe)
         upload.finish(is_synced=False)
         answers = Answers(connection.channel)
         asked, removed = answers.send(sftp.LSTAT, probe), answers.send(sftp.REMOVE, probe)
@@ -195,7 +182,7 @@ class SftpStore(BlobStore):
         return f"{self._directory.rstrip('/')}/{validate_name(name)}"
 
     def _temporary(self) -> str:
-        return self._path(f"{TEMPORARY}{secrets.token_hex(8)}")
+        return self._path(temporary_name(self._owner))
 
     def _must_exist(self, answers: Answers, asked: int) -> None:
         """NoSuchRelay if the answer about the directory was not that it is one."""
@@ -208,20 +195,20 @@ class SftpStore(BlobStore):
         if mode is not None and not stat.S_ISDIR(mode):
             raise NoSuchRelay(where=self.url, reason="it is not a directory")
 
-    def _connected(self) -> _Connection:
+    def _connected(self) -> Connection:
         if self._connection is not None and not self._connection.is_alive:
             self._drop(self._connection)
         if self._connection is None:
             self._connection = _connect(self._login, self._timeout_s)
         return self._connection
 
-    def _drop(self, connection: _Connection) -> None:
+    def _drop(self, connection: Connection) -> None:
         connection.client.close()
         if connection is self._connection:
             self._connection = None
 
     @contextmanager
-    def _errors(self, name: str, connection: _Connection | None = None) -> Iterator[_Connection]:
+    def _errors(self, name: str, connection: Connection | None = None) -> Iterator[Connection]:
         """Give a connection and translate what happens on it; without a `name` a missing file is a missing relay."""
         import paramiko
 
@@ -241,7 +228,7 @@ class SftpStore(BlobStore):
             return f"no answer within {self._timeout_s:g} s"
         return str(error) or "the connection was lost"
 
-    def _refusal(self, connection: _Connection, name: str, error: StatusError) -> StoreError:
+    def _refusal(self, connection: Connection, name: str, error: StatusError) -> StoreError:
         if error.code == sftp.NO_SUCH_FILE:
             return Missing(where=self.url, name=name) if name else NoSuchRelay(where=self.url, reason=error.text)
         if any(word in error.text.lower() for word in FULL_WORDS):
@@ -250,7 +237,7 @@ class SftpStore(BlobStore):
             return NoRelaySpace(where=self.url, reason="no space left on its disk")
         return Refused(where=self.url, reason=error.text or f"status {error.code}")
 
-    def _is_full(self, connection: _Connection) -> bool:
+    def _is_full(self, connection: Connection) -> bool:
         with suppress(StatusError, OSError, EOFError):
             answer = Answers(connection.channel).ask(sftp.EXTENDED, "statvfs@openssh.com", self._directory)
             _, fragment, _, _, blocks_left, _, _, files_left = (answer.get_int64() for _ in range(8))
@@ -287,7 +274,7 @@ class _Reader(io.RawIOBase):
             self._download.close()
 
 
-def _connect(login: Login, timeout_s: float) -> _Connection:
+def _connect(login: Login, timeout_s: float) -> Connection:
     import paramiko
 
     client = connect(login)
@@ -298,81 +285,16 @@ def _connect(login: Login, timeout_s: float) -> _Connection:
     except (OSError, EOFError, paramiko.SSHException, paramiko.SFTPError) as error:
         client.close()
         raise Unreachable(where=login.where, reason=f"it does not open SFTP: {error}") from error
-    return _Connection(client, channel, sftp.READ_SIZE_OPENSSH if "OpenSSH" in server else sftp.READ_SIZE)
+    return Connection(client, channel, sftp.READ_SIZE_OPENSSH if "OpenSSH" in server else sftp.READ_SIZE)
 
 
-def _open_upload(connection: _Connection, path: str) -> Upload:
-    answers = Answers(connection.channel)
-    return Upload(answers, sftp.open_file(answers, path, sftp.FOR_WRITING | sftp.CREATE | sftp.EXCLUSIVE))
-
-
-def _open_if_free(connection: _Connection, path: str) -> Upload | None:
-    """An upload to a file that nobody had; None if the name is taken.
-
-    The protocol has no word for "taken", only "failure": so we look.  What was deleted between the failure and the
-    look may be ours now.
-    """
-    for attempt in range(CREATE_ATTEMPTS):
-        try:
-            return _open_upload(connection, path)
-        except StatusError as error:
-            if error.code not in (sftp.FAILURE, sftp.ALREADY_EXISTS):
-                raise
-            if _exists(connection, path):
-                return None
-            if attempt == CREATE_ATTEMPTS - 1:
-                raise
-    return None
-
-
-def _exists(connection: _Connection, path: str) -> bool:
+def _fill(connection: Connection, upload: Upload, path: str, data: bytes) -> None:
     try:
-        Answers(connection.channel).ask(sftp.LSTAT, path)
-    except StatusError as error:
-        if error.code != sftp.NO_SUCH_FILE:
-            raise
-        return False
-    return True
-
-
-def _remove(connection: _Connection, path: str) -> None:
-    try:
-        Answers(connection.channel).ask(sftp.REMOVE, path)
-    except StatusError as error:
-        if error.code != sftp.NO_SUCH_FILE:
-            raise
-
-
-def _replace(connection: _Connection, temporary: str, path: str) -> None:
-    if connection.can_replace:
-        try:
-            Answers(connection.channel).ask(sftp.EXTENDED, "posix-rename@openssh.com", temporary, path)
-            return
-        except StatusError as error:
-            if error.code not in sftp.NOT_OFFERED:
-                raise
-    _replace_in_steps(connection, temporary, path)
-    connection.can_replace = False
-
-
-def _replace_in_steps(connection: _Connection, temporary: str, path: str) -> None:
-    """The protocol's own rename refuses a name that is taken, and says no more than "failure"."""
-    try:
-        Answers(connection.channel).ask(sftp.RENAME, temporary, path)
-    except StatusError as error:
-        if error.code not in (sftp.FAILURE, sftp.ALREADY_EXISTS) or not _exists(connection, path):
-            raise
-        _remove(connection, path)
-        Answers(connection.channel).ask(sftp.RENAME, temporary, path)
-
-
-def _discard(connection: _Connection, upload: Upload, path: str) -> None:
-    """Remove what was not finished, if the server can still be told; `sweep` does it otherwise."""
-    if connection.is_alive:
-        # Whatever goes wrong here, the error that brought us here is the one to report.
-        with suppress(Exception):
-            upload.abandon()
-            _remove(connection, path)
+        upload.write(data)
+        connection.can_sync = upload.finish(connection.can_sync)
+    except StatusError:
+        names.discard(connection, upload, path)
+        raise
 
 
 def _is_file(found: SFTPAttributes) -> bool:

@@ -10,7 +10,6 @@ well, so the first large upload tries it out with a few bytes; where it fails, u
 from __future__ import annotations
 
 import io
-import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,7 +20,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from ..errors import Missing, NoRelaySpace, NoSuchRelay, Refused, SecretError, StoreError, Unreachable
 from ..stream import pieces_of, read_exactly
-from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
+from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_name
 from .body import body_stream
 from .multistatus import PROPERTIES, Multistatus
 from .tls import Identity, authorities, must_be_trusted
@@ -57,6 +56,7 @@ class WebdavStore(BlobStore):
         proxy: str | None = None,
         connect_timeout_s: float = 15,
         timeout_s: float = 120,
+        owner: str = "",
     ) -> None:
         parts = urlsplit(url)
         path = quote(parts.path.rstrip("/"), safe="/%~:@!$&'()*+,;=")
@@ -68,6 +68,7 @@ class WebdavStore(BlobStore):
         self._verify = verify
         self._identity = identity or Identity()
         self._proxy = proxy
+        self._owner = owner
         self._timeouts_s = (connect_timeout_s, timeout_s)
         self._has_digest_login = False
         self._takes_chunks: bool | None = None
@@ -153,7 +154,7 @@ class WebdavStore(BlobStore):
         removed = 0
         remnants = [blob for blob in self._propfind(self._collection, "1") if blob.name.startswith(TEMPORARY)]
         for blob in remnants:
-            if self._relay_now - (blob.mtime or 0.0) >= older_than_s:
+            if is_own(blob.name, self._owner) or self._relay_now - (blob.mtime or 0.0) >= older_than_s:
                 self.delete(blob.name)
                 removed += 1
         return removed
@@ -173,7 +174,7 @@ class WebdavStore(BlobStore):
         return self._collection + quote(validate_name(name), safe="")
 
     def _temporary(self) -> str:
-        return f"{TEMPORARY}{secrets.token_hex(8)}"
+        return temporary_name(self._owner)
 
     def _connected(self) -> httpx.Client:
         if self._client is None:

@@ -289,8 +289,8 @@ class TestTurns:
             (lambda store: store.info("name"), 1),
             (lambda store: store.info("nothing"), 1),
             (lambda store: list(store.list()), 2),
-            (lambda store: store.create("lock", b"mine"), 2),
-            (lambda store: store.create("name", b"mine"), 2),
+            (lambda store: store.create("lock", b"mine"), 3),
+            (lambda store: store.create("name", b"mine"), 4),
             (lambda store: store.delete("name"), 1),
         ],
         ids=["put", "get", "info", "info of nothing", "list", "create", "create of a taken name", "delete"],
@@ -316,3 +316,14 @@ def test_relative_directory_begins_at_home(sshd: Sshd, directory: Path) -> None:
     with store_on(sshd, os.path.relpath(directory, home)) as store:
         store.put("name", io.BytesIO(b"content"))
     assert (directory / "name").read_bytes() == b"content"
+
+
+def test_sweep_takes_what_belongs_to_the_owner_at_once(sshd: Sshd, directory: Path) -> None:
+    """GIVEN uploads that were cut off, WHEN their client starts again, THEN it removes its own and no others."""
+    me, somebody = "0123456789abcdef", "fedcba9876543210"
+    for owner in (me, somebody, ""):
+        (directory / f".part-{owner}0000000000000000").write_bytes(b"half")
+    with store_on(sshd, directory, owner=me) as store:
+        assert store.sweep(900.0) == 1
+    assert not (directory / f".part-{me}0000000000000000").exists()
+    assert len(list(directory.iterdir())) == 2
