@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from .folders import difference
 from .places import Place
-from .program import Ending, Program
+from .program import CONDITION_S_MAX, POLL_S, Ending, Program, holds
 
 ROUNDS_MAX = 6
 """A round is a pass of every client; two deliver, a third removes, the others are for what had to be asked again."""
@@ -48,6 +49,15 @@ class Group:
             if not self.unsettled(*chosen):
                 return done
         raise AssertionError(f"after {ROUNDS_MAX} rounds:\n{self.unsettled(*chosen)}")
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Wait for the condition while all run; fails with all they said if one ends before or it takes too long."""
+        end = time.monotonic() + CONDITION_S_MAX
+        while not holds(condition):
+            if time.monotonic() > end or not all(program.is_running for program in self.programs):
+                said = [f"--- {program.name}\n{program.said()}" for program in self.programs]
+                raise AssertionError("\n".join(["not in time", f"on the relay: {self.place.names()}", *said]))
+            time.sleep(POLL_S)
 
     def unsettled(self, *programs: Program) -> str:
         """What is not as it should be in the end, in words; empty if nothing."""

@@ -67,7 +67,12 @@ class Place:
         """Uploads in parts that were neither completed nor given up; only S3 keeps them out of sight."""
         if not self.relay.url.startswith("s3:"):
             return []
-        uploads = s3_client(self.relay).list_multipart_uploads(Bucket=self.relay.directory.partition("/")[0])
+        client = s3_client(self.relay)
+        try:
+            uploads = client.list_multipart_uploads(Bucket=self.relay.directory.partition("/")[0])
+        except client.exceptions.NoSuchUpload:
+            # So rclone answers when there is none.
+            return []
         return [f"begun upload of {upload['Key']}" for upload in uploads.get("Uploads", [])]
 
     def _paths(self) -> list[tuple[str, Path]]:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,13 @@ import pytest
 from .folders import contents, files, fill, write
 from .places import directory_place, place_on
 from .program import WITHOUT_PRIVILEGES
-from .sentences import complaints, expect_sentence
+from .sentences import expect_sentence
 from .test_main_job import on
+
+ROUNDS_MAX = 12
+
+PASSES_MAX = 20
+"""Of a client that waits until files have held still for two seconds."""
 
 LIBFAKETIME = Path("/usr/lib") / f"{os.uname().machine}-linux-gnu" / "faketime" / "libfaketime.so.1"
 
@@ -77,21 +82,16 @@ def test_the_quota_of_the_relay_is_kept(tmp_path, group):
     quota = 1 << 20
     clients = group(directory_place(tmp_path / "relay"), disk_quota="1 MB", maxpagesize="256 KB", compression="none")
     alice, bob = clients.client("alice"), clients.client("bob")
-    fill(alice.folder, "much", 40, 100_000)
-    for _ in range(40):
-        told = alice.once("--json").events()
+    fill(alice.folder, "much", 20, 100_000)
+    told = []
+    for _ in range(ROUNDS_MAX):
+        told += alice.once("--json").events()
         assert sum(clients.place.blobs().values()) <= quota
-        if any(event["type"] == "waiting" and event["reason"] == "quota" for event in told):
-            break
         bob.once()
         if not clients.unsettled():
             break
-    for _ in range(40):
-        if not clients.unsettled():
-            return
-        clients.round()
-        assert sum(clients.place.blobs().values()) <= quota
-    raise AssertionError(clients.unsettled())
+    assert not clients.unsettled()
+    assert any(event["type"] == "waiting" for event in told)
 
 
 @pytest.mark.parametrize("backend", on("sshd", "moto_locked", "apache", "pyftpd"))
@@ -139,21 +139,25 @@ def test_a_line_that_is_cut_in_the_middle_of_an_upload_and_of_a_download(backend
 
 
 @pytest.mark.parametrize("backend", [pytest.param(name, marks=pytest.mark.real(name)) for name in ("sshd", "apache")])
-def test_a_server_that_restarts_while_both_are_running(backend, own_server, group):
+def test_a_server_that_restarts_while_both_are_running(backend, own_server, proxy, group):
     running = own_server(backend)
-    clients = group(place_on(running))
+    way = proxy(running.port)
+    clients = group(place_on(running).through(way), max_retries=1)
     alice, bob = clients.client("alice"), clients.client("bob")
     for program in (alice, bob):
         program.start()
     write(alice.folder, "before", b"before")
-    bob.until(lambda: (bob.folder / "before").exists())
+    clients.until(lambda: (bob.folder / "before").exists())
+    # Servers that serve each connection in a process of its own leave those running; the way is closed as well.
     running.halt()
+    way.refuse()
     write(alice.folder, "meanwhile", b"meanwhile")
-    alice.until(lambda: "cannot reach" in alice.said())
+    clients.until(lambda: "cannot reach" in alice.said())
     running.start()
-    bob.until(lambda: (bob.folder / "meanwhile").exists())
+    way.refuse(False)
+    clients.until(lambda: (bob.folder / "meanwhile").exists())
     write(bob.folder, "after", b"after")
-    alice.until(lambda: (alice.folder / "after").exists())
+    clients.until(lambda: (alice.folder / "after").exists())
     for program in (alice, bob):
         program.stop().expect(0)
     clients.settle()
@@ -166,7 +170,7 @@ def test_a_file_that_must_not_be_read_does_not_stop_the_others(tmp_path, group):
     closed = write(alice.folder, "closed", b"not for this user")
     closed.chmod(0)
     ended = alice.pass_().expect(3)
-    assert "skipped closed: " in ended.stderr
+    assert "closed: " in ended.stderr and "permission denied" in ended.stderr
     bob.once()
     assert len(files(bob.folder)) == 10
     closed.chmod(0o644)
@@ -214,14 +218,15 @@ def test_a_file_that_changes_while_it_is_read_waits_for_its_turn(settle, tmp_pat
     clients = group(directory_place(tmp_path / "relay"))
     alice, bob = clients.client("alice", settle=settle), clients.client("bob")
     fill(alice.folder, "calm", 10, 1000)
-    for path in files(alice.folder):
-        os.utime(alice.folder / os.fsdecode(path), (1_700_000_000, 1_700_000_000))
     growing = write(alice.folder, "growing", b"x" * 20_000_000)
     with somebody_writes(growing):
-        ended = alice.pass_().expect(3)
-        assert "skipped growing: " in ended.stderr
-        bob.once()
-        assert len(files(bob.folder)) == 10
+        for _ in range(PASSES_MAX):
+            ended = alice.pass_().expect(3)
+            assert "growing: " in ended.stderr
+            bob.once()
+            if len(files(bob.folder)) == 10:
+                break
+        assert sorted(files(bob.folder)) == sorted({*files(alice.folder)} - {b"growing"})
     alice.write(settle="0 s")
     clients.settle()
     assert (bob.folder / "growing").read_bytes() == growing.read_bytes()
@@ -262,15 +267,12 @@ def by_the_clock(offset: str) -> dict[str, dict[str, str]]:
 def test_a_clock_that_is_an_hour_off(backend, offset, place_at, group):
     clients = group(place_at(backend))
     alice, bob = clients.client("alice"), clients.client("bob", options=by_the_clock(offset))
-    for number in range(2):
-        write(alice.folder, "from alice", b"%d" % number)
-        clients.settle()
-        write(bob.folder, "from bob", b"%d!" % number)
-        write(bob.folder, "from alice", b"edited by bob %d" % number)
-        clients.settle()
-        assert contents(alice.folder) == contents(bob.folder)
-        assert contents(alice.folder)[b"from alice"] == b"edited by bob %d" % number
-    assert len(contents(alice.folder)) == 2, "conflicts"
+    write(alice.folder, "from alice", b"first")
+    clients.settle()
+    write(bob.folder, "from bob", b"second")
+    write(bob.folder, "from alice", b"edited by bob")
+    clients.settle()
+    assert contents(alice.folder) == {b"from alice": b"edited by bob", b"from bob": b"second"}
 
 
 @pytest.mark.parametrize("backend", on("directory"))
