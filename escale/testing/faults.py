@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import random
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from ..errors import Missing, Unreachable
 from ..store.blob import BlobInfo, BlobStore
 
 MUTATIONS = frozenset({"put", "create", "delete"})
@@ -84,3 +87,71 @@ class Fuse:
                 self.blown = True
                 raise Crash
             self.left -= 1
+
+
+class WeatherStore(HookedStore):
+    """A relay in bad weather: each operation may fail before it was done, or after it was done (the reply is lost),
+    and a listing may be the one before (the storage is not consistent at once).
+
+    `rng` draws, `odds` are of each of the three; `calm()` ends it.
+    """
+
+    def __init__(self, inner: BlobStore, rng: random.Random, odds: float) -> None:
+        super().__init__(inner, self._gust, self._gust)
+        self._rng = rng
+        self._odds = odds
+        self._listings: dict[str, list[BlobInfo]] = {}
+
+    def calm(self) -> None:
+        """From now on everything works."""
+        self._odds = 0.0
+
+    def list(self, prefix: str = "") -> Iterator[BlobInfo]:
+        before = self._listings.get(prefix)
+        now = [*super().list(prefix)]
+        self._listings[prefix] = now
+        is_stale = before is not None and self._rng.random() < self._odds
+        return iter(before if before is not None and is_stale else now)
+
+    def _gust(self, verb: str, name: str) -> None:
+        if self._rng.random() < self._odds:
+            raise Unreachable(where=self.url, reason=f"simulated at {verb} {name}")
+
+
+class GrantingStore(HookedStore):
+    """Grants every lock to everybody: each client sees its own locks and nobody else's.
+
+    What remains of a protocol when its lock means nothing.
+    """
+
+    def __init__(self, inner: BlobStore) -> None:
+        super().__init__(inner)
+        self._locks: dict[str, bytes] = {}
+
+    def create(self, name: str, data: bytes) -> bool:
+        if ".lock" not in name:
+            return super().create(name, data)
+        self._locks[name] = data
+        return True
+
+    def put(self, name: str, source: BinaryIO) -> int:
+        if ".lock" not in name:
+            return super().put(name, source)
+        self._locks[name] = source.read()
+        return len(self._locks[name])
+
+    def get(self, name: str) -> BinaryIO:
+        if ".lock" not in name:
+            return super().get(name)
+        if name not in self._locks:
+            raise Missing(where=self.url, name=name)
+        return io.BytesIO(self._locks[name])
+
+    def delete(self, name: str) -> None:
+        if self._locks.pop(name, None) is None:
+            super().delete(name)
+
+    def list(self, prefix: str = "") -> Iterator[BlobInfo]:
+        mine = [BlobInfo(name, len(data)) for name, data in self._locks.items() if name.startswith(prefix)]
+        theirs = [blob for blob in super().list(prefix) if ".lock" not in blob.name]
+        return iter(sorted([*mine, *theirs], key=lambda blob: blob.name))
