@@ -26,6 +26,9 @@ from ..store.blob import BlobStore
 from ..store.memory import MemoryStore
 from .link import Link
 
+SWEEP_EVERY_S = 3600.0
+"""How often a client that runs for years looks for uploads that others left unfinished: one more listing an hour."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -67,6 +70,7 @@ class Connection:
         self._client: Client | None = None
         self._roster: Roster | None = None
         self._marker: Marker | None = None
+        self._swept_at = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -89,7 +93,7 @@ class Connection:
             client = self._make(self._relay(report), report)
             self._must_have_folder(client)
             client.folder.sweep()
-            client.relay.store.sweep(self._parts.settings.lock_timeout_s)
+            self.sweep(client)
             self._client = client
         return self._client
 
@@ -107,6 +111,8 @@ class Connection:
     def survey(self) -> Survey:
         """One listing, and with it the roster: ours is entered when it is not there."""
         assert self._client is not None
+        if self._clock.monotonic() - self._swept_at > SWEEP_EVERY_S:
+            self.sweep(self._client)
         survey = self._client.relay.survey()
         self._refuse_foreign(survey.foreign)
         if self._roster is not None:
@@ -114,6 +120,11 @@ class Connection:
                 self._client.tell(problem_event(self._parts.section, problem))
             self._enter(self._client, self._roster)
         return survey
+
+    def sweep(self, client: Client) -> None:
+        """Remove what interrupted uploads have left on the relay; not while one of ours is under way."""
+        client.relay.store.sweep(client.settings.lock_timeout_s)
+        self._swept_at = self._clock.monotonic()
 
     def close(self) -> None:
         """Let go of the store's connections and of the ledger."""

@@ -143,11 +143,17 @@ class SyncLoop:
             try:
                 used += self._page(client, view, section, pullers, used)
             except ENDS_THE_PASS:
-                _put_in_order(client, view, pullers)
+                self._put_in_order(client, view, pullers)
                 raise
             except EscaleError as error:
                 client.tell(problem_event(self.name, error))
-                _put_in_order(client, view, pullers)
+                self._put_in_order(client, view, pullers)
+
+    def _put_in_order(self, client: Client, view: PageView, pullers: frozenset[str]) -> None:
+        """What a failed push or pull left behind; if this fails too, the next pass begins with it."""
+        with suppress(EscaleError):
+            self._connection.sweep(client)
+            recover_page(client, client.relay.look(view.page), pullers)
 
     def _page(self, client: Client, view: PageView, section: Section, pullers: frozenset[str], used: int) -> int:
         """One page; returns how many bytes it added to the relay (an estimate from above)."""
@@ -207,12 +213,6 @@ def _bases_by_page(client: Client) -> dict[str, dict[str, Base]]:
     for path, base in client.ledger.bases().items():
         pages.setdefault(client.relay.format.page_of(path), {})[path] = base
     return pages
-
-
-def _put_in_order(client: Client, view: PageView, pullers: frozenset[str]) -> None:
-    """What a failed push or pull left behind; if this fails too, the next pass begins with it."""
-    with suppress(EscaleError):
-        recover_page(client, client.relay.look(view.page), pullers)
 
 
 def _explain_lying(client: Client, state: PageState, pullers: frozenset[str]) -> None:

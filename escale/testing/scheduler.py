@@ -1,7 +1,7 @@
 """Several clients at once, one step at a time: who moves next is drawn, so a seed names one interleaving.
 
-Each act runs in a thread of its own that is parked ahead of every operation on its store.  Exactly one thread runs at any
-moment, so nothing depends on the machine; the threads are only a way to stop blocking code in the middle.
+Each act runs in a thread of its own that is parked ahead of every operation on its store.  Exactly one thread runs at
+any moment, so nothing depends on the machine; the threads are only a way to stop blocking code in the middle.
 """
 
 from __future__ import annotations

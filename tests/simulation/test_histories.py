@@ -7,6 +7,7 @@ The same seed gives the same history.
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
@@ -18,7 +19,8 @@ from escale.testing.scheduler import Scheduler
 from tests.world import Machine, World
 
 PATHS = ("a.txt", "b.txt", "dir/c.txt", "dir/deep/d.txt")
-SEEDS = range(60)
+SEEDS = range(int(os.environ.get("SEEDS", "25")))
+"""How many histories of each kind; more with SEEDS=1000 in the environment."""
 
 
 class History:
