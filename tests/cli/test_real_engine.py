@@ -71,8 +71,10 @@ def test_the_example_runs_as_it_stands(user):
     process = user.start("-c", str(user.conf), "--json", module=ESCALE)
     try:
         folder = user.place / "demo-alice"
-        while json.loads(process.stdout.readline()).get("state") != "end":
-            pass
+        while True:
+            event = json.loads(process.stdout.readline())
+            if (event.get("section"), event["type"], event.get("state")) == ("alice", "pass", "end"):
+                break
         (folder / "caf\u00e9.txt").write_text("hello")
         for line in process.stdout:
             event = json.loads(line)
