@@ -199,6 +199,7 @@ class NoSuchRelay(StoreError):
 
     code = "R310"
     exit_code = 10
+    advice = "Is the address right? To make the place: escale check --create"
 
 
 class Unreachable(StoreError):

@@ -30,6 +30,10 @@ SWEEP_EVERY_S = 3600.0
 """How often a client that runs for years looks for uploads that others left unfinished: one more listing an hour."""
 
 
+SIGHTING_S_MAX = 60 * 86400.0
+"""Twice the longest lock timeout: what was first seen so long ago is not waited for any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a section is made of, free of configuration syntax.
@@ -124,6 +128,7 @@ class Connection:
     def sweep(self, client: Client) -> None:
         """Remove what interrupted uploads have left on the relay; not while one of ours is under way."""
         client.relay.store.sweep(client.settings.lock_timeout_s)
+        client.ledger.forget_sightings(self._clock.now() - SIGHTING_S_MAX)
         self._swept_at = self._clock.monotonic()
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ from ..store.trials import Finding
 from .arguments import Parser, add_common
 from .exit_codes import FAILED, worst
 from .render import Palette, json_line, palette_for
-from .setup import load_setup, open_store
+from .setup import load_setup, make_place, open_store
 
 PROBE_BYTES = 1024 * 1024
 """Enough for a first idea of the speed, and for an overwrite that can be interrupted in the middle."""
@@ -63,6 +63,7 @@ def parser() -> Parser:
     made.add_argument("sections", metavar="SECTION", nargs="*", help="only these sections; all without")
     made.add_argument("--offline", action="store_true", help="do not speak to the relay")
     made.add_argument("--no-write", action="store_true", help="read from the relay only")
+    made.add_argument("--create", action="store_true", help="make the relay's directory or bucket if it is not there")
     made.add_argument("--json", action="store_true", help="one JSON object per layer")
     add_common(made)
     return made
@@ -103,6 +104,8 @@ def _check(section: Section, report: Report, options: argparse.Namespace, enviro
     if options.offline:
         return
     with _layer(report, "relay"):
+        if options.create:
+            make_place(section, environ)
         _check_relay(section, environ, report, may_write=not options.no_write)
 
 

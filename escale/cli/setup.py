@@ -126,6 +126,14 @@ def open_store(section: Section, environ: Mapping[str, str]) -> BlobStore:
     return open_relay_store(section, environ, _ask())
 
 
+def make_place(section: Section, environ: Mapping[str, str]) -> None:
+    """Make the directory or bucket of a section's relay; no error if it is there."""
+    from ..app.build import relay_address
+    from ..store.remote import create_relay
+
+    create_relay(relay_address(section, environ, _ask()))
+
+
 def _configured_socket(config: Config) -> str | None:
     return str(config.control_socket) if isinstance(config.control_socket, Path) else None
 

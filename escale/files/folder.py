@@ -75,14 +75,18 @@ class Folder:
     def scan(self) -> Scan:
         """What is there now; no user file is read.  LocalError if the root cannot be read."""
         self._scanned_ns = self._now_ns()
+        known = self._ledger.known()
         found = scan(
             os.fsencode(self.root),
             replace(self.rules, ignores={}),
-            self._ledger.known(),
+            known,
             self._scanned_ns,
             round(self._settle_s * 1e9),
         )
         self.rules = found.rules
+        gone = known.keys() - found.entries.keys() - found.unsettled
+        if gone and found.complete:
+            self._ledger.forget_known(gone)
         return found
 
     def why_not(self, path: str, size: int) -> str | None:

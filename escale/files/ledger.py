@@ -119,11 +119,6 @@ class Ledger:
         with self._transaction() as database:
             database.executemany("REPLACE INTO base VALUES (?, ?, ?, ?, ?, ?)", rows)
 
-    def disagree(self, paths: Iterable[str]) -> None:
-        """Nothing is agreed on for these paths any more; durable on return."""
-        with self._transaction() as database:
-            database.executemany("DELETE FROM base WHERE path = ?", ((path_bytes(path),) for path in paths))
-
     # --- small facts
 
     def meta(self, key: str) -> str | None:
@@ -143,11 +138,10 @@ class Ledger:
             database.execute("INSERT OR IGNORE INTO sightings VALUES (?, ?)", (name, now))
             return float(database.execute("SELECT first_seen FROM sightings WHERE name = ?", (name,)).fetchone()[0])
 
-    def forget_sightings(self, keep: Iterable[str]) -> None:
-        """Of all names but these."""
+    def forget_sightings(self, before: float) -> None:
+        """Those first seen before that Unix time."""
         with self._transaction() as database:
-            names = [row[0] for row in database.execute("SELECT name FROM sightings")]
-            database.executemany("DELETE FROM sightings WHERE name = ?", ((n,) for n in set(names).difference(keep)))
+            database.execute("DELETE FROM sightings WHERE first_seen < ?", (before,))
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

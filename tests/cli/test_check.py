@@ -58,6 +58,14 @@ def test_a_relay_that_is_not_there_is_10_and_the_other_sections_go_on(user):
     assert done.returncode == 10
     assert "there is no relay at" in done.stdout_text
     assert done.stdout_text.splitlines()[-1] == "1 note, 1 thing wrong."
+    assert "escale check --create" in done.stdout_text
+
+
+def test_the_place_of_a_relay_is_made_when_the_user_asks_for_it(user):
+    user.conf.write_text(user.conf.read_text().replace("/relay", "/no/relay", 1))
+    done = check(user, "--create", "--no-write")
+    assert done.returncode == 0, done.stdout_text
+    assert (user.place / "no" / "relay").is_dir()
 
 
 def test_a_key_of_another_sort_is_12(user):
