@@ -23,6 +23,7 @@ from ..store.blob import BlobStore
 from ..store.memory import MemoryStore
 from ..store.remote import Address, open_store
 from ..store.wrapped import CountingStore, RetryingStore, Traffic
+from .ahead import ReadAheadStore
 from .connection import Connection, Parts
 from .link import Link
 from .syncing import SyncLoop
@@ -64,7 +65,7 @@ def build_section(
         if is_local and not _local_relay(Path(address.path), look_only):
             return MemoryStore()
         retrying = RetryingStore(open_store(replace(address, owner=owner)), clock, rng, section.max_retries + 1)
-        return CountingStore(retrying, clock, traffic)
+        return ReadAheadStore(CountingStore(retrying, clock, traffic))
 
     parts = Parts(
         section=section.name,
