@@ -1,7 +1,6 @@
 """Stores that hold a store: what happens between us and the storage is a wrapper, never a flag.
 
-Usual order, from the outside: LimitedStore(RetryingStore(CountingStore(S3Store(...)))): a retry is counted, and a full
-quota is not retried.
+Usual order, from the outside: RetryingStore(CountingStore(S3Store(...))): a retry is counted.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, TypeVar, cast
 
 from ..clock import Backoff, Clock
-from ..errors import Missing, NoRelaySpace, Unreachable
+from ..errors import Missing, Unreachable
 from ..stream import PIECE, stream_of
 from .blob import BlobInfo, BlobStore
 
@@ -199,30 +198,6 @@ class CountingStore(WrapperStore):
             self.traffic.other_s += self._clock.monotonic() - began
 
 
-class LimitedStore(WrapperStore):
-    """Never lets the relay hold more than `quota` bytes of ours; `used()` tells what it holds already.
-
-    Checked while the bytes go out, because the length of an archive is not known before.  What a put replaces counts
-    until it is replaced: for a moment both lie there.
-    """
-
-    def __init__(self, inner: BlobStore, quota: int, used: Callable[[], int]) -> None:
-        super().__init__(inner)
-        self._quota = quota
-        self._used = used
-
-    def put(self, name: str, source: BinaryIO) -> int:
-        return self.inner.put(name, cast(BinaryIO, _Limited(source, self._quota - self._used(), self._refuse)))
-
-    def create(self, name: str, data: bytes) -> bool:
-        if self._used() + len(data) > self._quota:
-            self._refuse()
-        return self.inner.create(name, data)
-
-    def _refuse(self) -> None:
-        raise NoRelaySpace(where=self.url, reason=f"the disk quota is {self._quota} bytes")
-
-
 class _Source:
     """A source under observation: whoever could rewind it still can."""
 
@@ -256,26 +231,6 @@ class _Sent(_Source):
         self._flow.source_s += self._clock.monotonic() - began
         self._flow.bytes += len(data)
         return data
-
-
-class _Limited(_Source):
-    """Ends the upload at the read that goes beyond what is `left`."""
-
-    def __init__(self, source: BinaryIO, left: int, refuse: Callable[[], None]) -> None:
-        super().__init__(source)
-        self._left = left
-        self._refuse = refuse
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = super().read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            self._refuse()
-        return data
-
-    def seek(self, offset: int) -> int:
-        self._left += self.tell() - offset
-        return super().seek(offset)
 
 
 class _Received(Iterator[bytes]):

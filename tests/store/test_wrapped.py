@@ -9,10 +9,10 @@ from typing import BinaryIO
 
 import pytest
 
-from escale.errors import Missing, NoRelaySpace, Refused, Unreachable
+from escale.errors import Missing, Refused, Unreachable
 from escale.store.blob import BlobInfo, BlobStore
 from escale.store.memory import MemoryStore
-from escale.store.wrapped import ATTEMPTS, CountingStore, LimitedStore, RetryingStore, WrapperStore
+from escale.store.wrapped import ATTEMPTS, CountingStore, RetryingStore, WrapperStore
 from escale.testing.clock import SimClock
 from escale.testing.contracts import BlobStoreContract, OpenStore, Stream, as_file
 from escale.testing.faults import HookedStore
@@ -65,7 +65,7 @@ class TestWrappersKeepTheContract(BlobStoreContract):
     @pytest.fixture
     def open_store(self) -> OpenStore:
         memory, clock = MemoryStore(), SimClock()
-        return lambda: LimitedStore(retrying(CountingStore(memory, clock)), 1 << 40, lambda: 0)
+        return lambda: retrying(CountingStore(memory, clock))
 
     @pytest.fixture
     def store(self, open_store: OpenStore) -> BlobStore:
@@ -195,29 +195,3 @@ class TestCounting:
 
         CountingStore(Watched(memory), SimClock()).get("name").close()
         assert opened[0].closed
-
-
-class TestLimit:
-    def limited(self, memory: MemoryStore, quota: int) -> LimitedStore:
-        return LimitedStore(memory, quota, lambda: sum(len(data) for data, _ in memory.blobs.values()))
-
-    def test_up_to_the_quota_and_not_a_byte_more(self, memory: MemoryStore) -> None:
-        store = self.limited(memory, 20)
-        store.write_bytes("more", b"x" * 13)
-        with pytest.raises(NoRelaySpace):
-            store.write_bytes("most", b"x")
-        with pytest.raises(NoRelaySpace):
-            store.create("lock", b"x")
-        store.delete("name")
-        assert store.create("lock", b"x" * 7) is True
-
-    def test_stops_reading_where_the_quota_ends(self, memory: MemoryStore) -> None:
-        source = Stream(100 << 20)
-        with pytest.raises(NoRelaySpace):
-            self.limited(memory, 1 << 20).put("large", as_file(source))
-        assert source.given < 2 << 20
-        assert memory.info("large") is None
-
-    def test_second_attempt_does_not_count_the_first(self, memory: MemoryStore) -> None:
-        inner = retrying(HookedStore(memory, before=Failing("put", 0), after=Failing("put", 1)))
-        assert LimitedStore(inner, 10, lambda: 0).put("new", io.BytesIO(b"x" * 10)) == 10
