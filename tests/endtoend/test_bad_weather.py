@@ -21,7 +21,7 @@ from .program import WITHOUT_PRIVILEGES
 from .sentences import expect_sentence
 from .test_main_job import on
 
-ROUNDS_MAX = 12
+ROUNDS_MAX = 8
 
 PASSES_MAX = 20
 """Of a client that waits until files have held still for two seconds."""
@@ -80,18 +80,20 @@ def test_a_full_local_disk(small_disk, tmp_path, group):
 def test_the_quota_of_the_relay_is_kept(tmp_path, group):
     """GIVEN `disk quota`, THEN the relay never holds more, and everything arrives in turn."""
     quota = 1 << 20
-    clients = group(directory_place(tmp_path / "relay"), disk_quota="1 MB", maxpagesize="256 KB", compression="none")
+    sizes = {"disk_quota": "1 MB", "maxpagesize": "512 KB"}
+    clients = group(directory_place(tmp_path / "relay"), index="topdir", compression="none", **sizes)
     alice, bob = clients.client("alice"), clients.client("bob")
+    clients.settle()
     fill(alice.folder, "much", 20, 100_000)
-    told = []
+    reasons = set()
     for _ in range(ROUNDS_MAX):
-        told += alice.once("--json").events()
+        reasons |= {event["reason"] for event in alice.once("--json").events() if event["type"] == "waiting"}
         assert sum(clients.place.blobs().values()) <= quota
         bob.once()
         if not clients.unsettled():
             break
     assert not clients.unsettled()
-    assert any(event["type"] == "waiting" for event in told)
+    assert "quota" in reasons
 
 
 @pytest.mark.parametrize("backend", on("sshd", "moto_locked", "apache", "pyftpd"))
@@ -129,10 +131,7 @@ def test_a_line_that_is_cut_in_the_middle_of_an_upload_and_of_a_download(backend
     fill(alice.folder, "cut", 30, 200_000)
     for program in (alice, bob):
         way.cut_after(2_000_000)
-        ended = program.pass_()
-        if ended.code:
-            expect_sentence(ended, 13, "cannot reach")
-        assert way.traffic().up + way.traffic().down >= 0
+        expect_sentence(program.pass_(), 13, "cannot reach")
         program.once()
     clients.settle()
     assert files(bob.folder) == files(alice.folder)

@@ -136,7 +136,7 @@ def test_plain_lines_go_to_standard_error_and_objects_to_standard_output(backend
 
     plain = alice.once()
     assert plain.stdout == ""
-    assert "work: page 0: sending 2 files, 13 B" in plain.stderr
+    assert "work: sending 2 files, 13 B\n" in plain.stderr
     assert all(line.startswith("work: ") for line in plain.stderr.splitlines())
 
     told = bob.once("--json")
