@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Self
 
@@ -224,7 +225,8 @@ class _Side(asyncio.Protocol):
             out.write(data)
             return
         self._has_ended = True
-        out.write_eof()
+        with suppress(OSError):  # Broken already; `connection_lost` is on its way.
+            out.write_eof()
         if self.other._has_ended and self.transport is not None:
             out.close()
             self.transport.close()
