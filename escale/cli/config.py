@@ -10,9 +10,10 @@ from typing import IO, Any
 
 from .. import errors
 from ..conf.faults import FAULTS, Fault, in_general
-from ..conf.keys import Key, find, suggestion
+from ..conf.keys import Key
 from ..conf.kinds import Patterns
 from ..conf.load import load
+from ..conf.lookup import find, suggestion
 from ..conf.places import find_config, search_paths, shadowed
 from ..conf.problems import Problem, refusal
 from ..conf.reference import facts_of

@@ -26,6 +26,7 @@ from ..events import Event, PageEnded
 from ..seal import Key
 from .arguments import Parser, add_common
 from .exit_codes import DONE, FAILED, USAGE
+from .options import run_parser
 from .setup import load_setup
 
 NAMES = ("alice", "bob", "carol", "dave", "erin", "frank")
@@ -330,7 +331,6 @@ def _without_the_key(theatre: Theatre) -> None:
 
 
 def _stay(place: Path, environ: Mapping[str, str]) -> int:
-    from .escale import run_parser
     from .run import run as run_for_ever
 
     print(f"\nPut a file into {place}/alice and see it arrive in {place}/bob.  Ctrl-C ends it.\n", flush=True)

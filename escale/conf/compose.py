@@ -18,7 +18,8 @@ from .address import RelayAddress
 from .compose_address import compose_address
 from .document import Entry
 from .draft import Draft
-from .keys import OPTION, Key, Scope, is_public
+from .keys import OPTION, Key, Scope
+from .lookup import is_public
 from .places import state_directory
 from .problems import Findings, harmless
 from .settings import Config, Effective, Origin, Section

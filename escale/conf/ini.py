@@ -16,7 +16,7 @@ from configupdater.parser import InconsistentStateError
 
 from . import faults
 from .document import Block, Document, Entry, Piece
-from .keys import begins_a_key
+from .lookup import begins_a_key
 from .problems import Findings, Source, Span
 
 _TOP = "[\N{SYMBOL FOR START OF HEADING}]\n"

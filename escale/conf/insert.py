@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from . import faults
 from .document import Entry, normal
-from .keys import is_public
 from .kinds import BadValue
+from .lookup import is_public
 
 DEPTH_MAX = 10
 """Insertions inside insertions; the standard library has the same limit."""

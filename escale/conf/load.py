@@ -19,8 +19,9 @@ from .compose import compose_program, compose_section
 from .document import Block, Document, Entry, normal
 from .draft import Draft
 from .insert import Lookup, inserted
-from .keys import OPTION, Key, Scope, find, option_name, suggestion
+from .keys import OPTION, Key, Scope
 from .kinds import BadValue, Place
+from .lookup import find, option_name, suggestion
 from .problems import Findings, Problem, refusal
 from .read import read_document
 from .secrets import Secret, exposed_mode

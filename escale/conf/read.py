@@ -9,8 +9,8 @@ from pathlib import Path
 from . import faults
 from .document import Block, Document, Entry
 from .ini import read_ini
-from .keys import find, is_public
 from .kinds import User
+from .lookup import find, is_public
 from .problems import Findings, Source, Span
 from .toml import read_toml
 

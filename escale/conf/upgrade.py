@@ -16,8 +16,8 @@ from pathlib import Path
 
 from ..errors import LocalError
 from .document import Document, Entry
-from .keys import find, option_name, suggestion
 from .kinds import FLAGS, BadValue, Place, TlsVersion
+from .lookup import find, option_name, suggestion
 from .problems import Findings, Problem, Source
 from .quantities import Duration, Size, size_text
 from .read import read_document

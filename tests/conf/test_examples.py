@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from escale.conf.keys import find
 from escale.conf.load import Loaded, load
+from escale.conf.lookup import find
 from escale.conf.reference import man, markdown
 
 from .support import write
