@@ -141,7 +141,7 @@ class World:
             settings=machine.settings,
             patience_s=5.0,
             open_store=lambda owner, look_only: machine.wrap(self._open_store()),
-            certify=lambda: self.exclusive,
+            certify=lambda owner: self.exclusive,
             link=Link(Traffic(), self.clock, cores=1, is_local=True),
         )
 

@@ -56,10 +56,10 @@ def build_section(
     key = _key(section, environ, ask)
     seal = _seal(section, key, clock, config.state_dir)
 
-    def certify() -> bool:
+    def certify(owner: str) -> bool:
         from ..store.probe import races_create  # Needed once in the life of a relay.
 
-        return races_create(lambda: open_store(address), run_together, rng, clock)
+        return races_create(lambda: open_store(replace(address, owner=owner)), run_together, rng, clock, owner)
 
     def opened(owner: str, look_only: bool) -> BlobStore:
         if is_local and not _local_relay(Path(address.path), look_only):

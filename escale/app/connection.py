@@ -39,8 +39,8 @@ class Parts:
     """What a section is made of, free of configuration syntax.
 
     `seal` seals and its `fingerprint` is "" for a relay in clear; `levels` and `algorithm` are wishes that an existing
-    format 1 relay overrules.  `certify` races the relay's exclusive creation.  `patience_s`: how long to wait for a
-    lock within a pass.  `open_store(owner, look_only)` may make a local relay directory unless it is only for a look;
+    format 1 relay overrules.  `certify(owner)` races the relay's exclusive creation.  `patience_s`: how long to wait for
+    a lock within a pass.  `open_store(owner, look_only)` may make a local relay directory unless it is only for a look;
     what it uploads belongs to `owner`.
     """
 
@@ -58,7 +58,7 @@ class Parts:
     settings: Settings
     patience_s: float
     open_store: Callable[[str, bool], BlobStore]
-    certify: Callable[[], bool]
+    certify: Callable[[str], bool]
     link: Link
 
 
@@ -144,8 +144,9 @@ class Connection:
 
     def _relay(self, report: Reporter, look_only: bool = False) -> IndexRelay:
         """The relay of this section in its format.  A new format 1 relay is made, or for a look a stand-in for it."""
+        owner = self._incarnation(self._opened_ledger(report))
         if self._store is None:
-            self._store = self._parts.open_store(self._incarnation(self._opened_ledger(report)), look_only)
+            self._store = self._parts.open_store(owner, look_only)
         store, parts = self._store, self._parts
         if parts.format == "0.7":
             return self._over(store, None)
@@ -155,7 +156,7 @@ class Connection:
             if look_only:
                 return self._over(MemoryStore(), None)
             wish = Marker(unique_name(self._rng), parts.fingerprint, parts.levels, parts.algorithm, "listing")
-            marker = make(store, wish, parts.certify, self._clock)
+            marker = make(store, wish, lambda: parts.certify(owner), self._clock)
         return self._over(store, marker.must_fit(parts.fingerprint, store.url))
 
     def _over(self, store: BlobStore, marker: Marker | None) -> IndexRelay:

@@ -84,12 +84,17 @@ def races_create(
     run_together: RunTogether,
     rng: random.Random,
     clock: Clock,
+    owner: str,
     rounds: int = 3,
     racers: int = 4,
 ) -> bool:
-    """A short race, for the moment a relay is set up: whether `create` excluded every time."""
+    """A short race, for the moment a relay is set up: whether `create` excluded every time.
+
+    Names carry their `owner`; what an interrupted race of his has left is removed first.
+    """
     with ExitStack() as stack:
-        site = _site(stack, open_store, run_together, rng, clock, 0, racers)
+        site = _site(stack, open_store, run_together, rng, clock, 0, racers, owner)
+        site.clean()
         trials.try_answer_time(site)
         return trials.try_creation_race(site, rounds).ok
 
@@ -102,8 +107,9 @@ def _site(
     clock: Clock,
     size: int,
     racers: int,
+    token: str = "",
 ) -> Site:
-    site = Site([stack.enter_context(open_store()) for _ in range(racers)], run_together, clock, rng, size)
+    site = Site([stack.enter_context(open_store()) for _ in range(racers)], run_together, clock, rng, size, token)
     stack.callback(site.clean)
     return site
 

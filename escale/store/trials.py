@@ -63,7 +63,10 @@ class Finding:
 
 @dataclass(slots=True)
 class Site:
-    """The stores that act, what they need for it, and every name that was used: to be removed at the end."""
+    """The stores that act, what they need for it, and every name that was used: to be removed at the end.
+
+    `token` is in every name; drawn if it is not given.
+    """
 
     stores: Sequence[BlobStore]
     run_together: RunTogether
@@ -74,7 +77,7 @@ class Site:
     used: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.token = f"{self.rng.getrandbits(64):016x}"
+        self.token = self.token or f"{self.rng.getrandbits(64):016x}"
 
     @property
     def store(self) -> BlobStore:

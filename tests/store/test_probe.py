@@ -230,9 +230,16 @@ def test_what_it_wrote_is_removed_when_it_is_interrupted(memory: MemoryStore) ->
 
 
 def test_short_race(memory: MemoryStore) -> None:
-    assert races_create(lambda: memory, run_together, random.Random(7), SystemClock()) is True
-    assert races_create(lambda: Lenient(memory), run_together, random.Random(7), SystemClock()) is False
+    assert races_create(lambda: memory, run_together, random.Random(7), SystemClock(), "a" * 16) is True
+    assert races_create(lambda: Lenient(memory), run_together, random.Random(7), SystemClock(), "a" * 16) is False
     assert memory.blobs == {}
+
+
+def test_what_an_interrupted_race_has_left_is_removed_by_its_owner(memory: MemoryStore) -> None:
+    memory.write_bytes("escale-probe-" + "a" * 16 + "-race-0", b"left behind")
+    memory.write_bytes("escale-probe-" + "b" * 16 + "-race-0", b"somebody else's")
+    assert races_create(lambda: memory, run_together, random.Random(7), SystemClock(), "a" * 16) is True
+    assert [blob.name for blob in memory.list("escale-probe-")] == ["escale-probe-" + "b" * 16 + "-race-0"]
 
 
 REAL: dict[str, tuple[Callable[[Relay], S3Store | WebdavStore], set[str]]] = {
