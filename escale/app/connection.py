@@ -38,10 +38,10 @@ SIGHTING_S_MAX = 60 * 86400.0
 class Parts:
     """What a section is made of, free of configuration syntax.
 
-    `seal` seals and its `fingerprint` is "" for a relay in clear; `levels` and `algorithm` are wishes that an existing
-    format 1 relay overrules.  `certify(owner)` races the relay's exclusive creation.  `patience_s`: how long to wait
-    for a lock within a pass.  `open_store(owner, look_only)` may make a local relay directory unless it is only for a look;
-    what it uploads belongs to `owner`.
+    `seal` seals and its `fingerprint` is "" for a relay in clear; `levels` and `algorithm` are wishes that an
+    existing format 1 relay overrules.  `certify(owner)` races the relay's exclusive creation.  `patience_s`: how
+    long to wait for a lock within a pass.  `open_store(owner, look_only)` may make a local relay directory unless
+    it is only for a look; what it uploads belongs to `owner`.
     """
 
     section: str
