@@ -232,7 +232,7 @@ def _summarise(ending: Ending, skipped: Sequence[Skipped], stage: Stage, options
 
 def _summary(outcome: Outcome) -> str:
     if outcome.problem is not None:
-        return f"{outcome.section}: failed: {outcome.problem.message} ({outcome.problem.code})"
+        return f"{outcome.section}: failed ({outcome.problem.code})"
     tally = outcome.tally
     sent, received = f"sent {files_text(tally.up_files)}", f"received {files_text(tally.down_files)}"
     if tally.up_files:
