@@ -18,7 +18,7 @@ from ..conf.settings import Section
 from ..errors import EscaleError, LocalError
 from ..seal import Key
 from ..store.blob import BlobStore
-from ..store.trials import Finding
+from ..store.site import Finding
 from .arguments import Parser, add_common
 from .exit_codes import FAILED, worst
 from .render import Palette, json_line, palette_for

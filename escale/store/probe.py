@@ -11,7 +11,7 @@ from typing import Literal
 from ..clock import Clock
 from . import trials
 from .blob import BlobStore
-from .trials import Finding, RunTogether, Site
+from .site import Finding, RunTogether, Site
 
 Strategy = Literal["create", "listing"]
 

@@ -8,23 +8,19 @@ own, act at the same moment, and an overwrite is really broken off half-way.
 from __future__ import annotations
 
 import io
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from typing import Any, BinaryIO, Protocol, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
-from ..clock import Clock
 from ..errors import Missing, StoreError, Unreachable
 from ..stream import PIECE
 from .blob import NAME_LENGTH_MAX, BlobStore
+from .site import PREFIX, Finding, Site
 
 Result = TypeVar("Result")
-
-PREFIX = "escale-probe-"
-"""All names of a probe begin so, but for those whose beginning is what is tried."""
 
 LAG_S_MAX = 30.0
 """How long we wait for a storage to show what was written; Amazon, before it became consistent, took seconds."""
@@ -40,72 +36,6 @@ OVERWRITES = 12
 
 READS_MAX = 2000
 """Of one reader during the overwrites: a limit for a server that answers errors at once."""
-
-
-class RunTogether(Protocol):
-    """Runs all callables at the same moment, each in a thread of its own, and returns their results in order.
-
-    The first exception of any of them is raised, after all have ended.
-    """
-
-    def __call__(self, acts: Sequence[Callable[[], Result]], /) -> list[Result]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one trial showed: its `name`, whether all is `ok`, one sentence for people, and the figures."""
-
-    name: str
-    ok: bool
-    words: str
-    figures: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Site:
-    """The stores that act, what they need for it, and every name that was used: to be removed at the end.
-
-    `token` is in every name; drawn if it is not given.
-    """
-
-    stores: Sequence[BlobStore]
-    run_together: RunTogether
-    clock: Clock
-    rng: random.Random
-    size: int
-    token: str = ""
-    used: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.token = self.token or f"{self.rng.getrandbits(64):016x}"
-
-    @property
-    def store(self) -> BlobStore:
-        """The one that acts where one is enough."""
-        return self.stores[0]
-
-    def name(self, what: str, before: str = PREFIX) -> str:
-        """A name nobody else uses."""
-        name = f"{before}{self.token}-{what}"
-        self.used.add(name)
-        return name
-
-    def together(self, act: Callable[[int, BlobStore], Result]) -> list[Result]:
-        """Let every store do `act(number, store)` at the same moment."""
-        return self.run_together([partial(act, number, store) for number, store in enumerate(self.stores)])
-
-    def clean(self) -> None:
-        """Remove everything."""
-        names = sorted(self.used)
-
-        def remove_share(number: int, store: BlobStore) -> None:
-            for name in names[number :: len(self.stores)]:
-                store.delete(name)
-
-        self.together(remove_share)
-        # Servers that let many write one name at once may still be busy with one of them.
-        for blob in [*self.store.list(PREFIX + self.token)]:
-            self.store.delete(blob.name)
 
 
 def try_answer_time(site: Site) -> Finding:

@@ -15,7 +15,7 @@ from escale.store.blob import BlobInfo, BlobStore
 from escale.store.memory import MemoryStore
 from escale.store.probe import Certificate, probe, races_create
 from escale.store.s3 import S3Store
-from escale.store.trials import Finding
+from escale.store.site import Finding
 from escale.store.webdav import WebdavStore
 from escale.store.wrapped import RetryingStore, WrapperStore
 from escale.stream import pieces_of
