@@ -154,7 +154,7 @@ class Rclone(Contender):
         if scheme == "http":
             password = _obscured(relay.password)
             way = [f"--webdav-url={relay.url}", f"--webdav-user={relay.user}", f"--webdav-pass={password}"]
-            return [*way, "--webdav-vendor=other", "--transfers=32", "--checkers=32"]
+            return [*way, "--webdav-vendor=other", "--webdav-pacer-min-sleep=1us", "--transfers=32", "--checkers=32"]
         way = ["--s3-provider=Other", f"--s3-endpoint={relay.options['endpoint_url']}", "--s3-region=us-east-1"]
         keys = [f"--s3-access-key-id={relay.user}", f"--s3-secret-access-key={relay.password}"]
         # One listing for all directories, no HEAD after each upload, checksums from the listing instead of a HEAD each.
