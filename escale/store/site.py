@@ -17,6 +17,11 @@ PREFIX = "escale-probe-"
 """All names of a probe begin so, but for those whose beginning is what is tried."""
 
 
+CLEANINGS_MAX = 10
+CLEANING_STEP_S = 0.2
+"""A blob that was deleted while its server was still writing it comes back; not for long."""
+
+
 class RunTogether(Protocol):
     """Runs all callables at the same moment, each in a thread of its own, and returns their results in order.
 
@@ -79,5 +84,10 @@ class Site:
 
         self.together(remove_share)
         # Servers that let many write one name at once may still be busy with one of them.
-        for blob in [*self.store.list(PREFIX + self.token)]:
-            self.store.delete(blob.name)
+        for _ in range(CLEANINGS_MAX):
+            left = [*self.store.list(PREFIX + self.token)]
+            if not left:
+                return
+            for blob in left:
+                self.store.delete(blob.name)
+            self.clock.sleep(CLEANING_STEP_S)

@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import BinaryIO, TypeVar, cast
 
-from ..errors import Missing, NoSuchRelay, Unreachable
+from ..errors import Missing, NoSuchRelay, Refused, Unreachable
 from ..store.blob import TEMPORARY, BlobInfo, BlobStore
 from ..stream import PIECE
 
@@ -88,7 +88,10 @@ class BlobStoreContract:
     """Bytes that moving a blob of 20 MiB may allocate at most."""
 
     is_absent_while_moved = False
-    """Whether the server moves by removing the target first, so that a blob is absent for an instant; never torn."""
+    """Whether the server moves by removing the target first, so that a blob is absent, or forbidden, for an instant.
+
+    Torn it is never.
+    """
 
     def test_put_then_get(self, store: BlobStore) -> None:
         assert store.put("name", io.BytesIO(b"content")) == 7
@@ -289,7 +292,7 @@ class BlobStoreContract:
                         whole += 1
                     except Unreachable:
                         continue
-                    except Missing:
+                    except (Missing, Refused):
                         if not self.is_absent_while_moved:
                             raise
 

@@ -39,11 +39,11 @@ def run_together(acts: Sequence[Callable[[], Result]]) -> list[Result]:
         return list(pool.map(act_at_start, acts))
 
 
-def certify(open_store: Callable[[], BlobStore], size: int = 200_000) -> Certificate:
+def certify(open_store: Callable[[], BlobStore], size: int = 200_000, is_tidy: bool = True) -> Certificate:
     reported: list[Finding] = []
     certificate = probe(open_store, run_together, random.Random(7), SystemClock(), reported.append, size, rounds=5)
     assert tuple(reported) == certificate.findings
-    assert [blob.name for blob in open_store().list()] == []
+    assert not is_tidy or [blob.name for blob in open_store().list()] == []
     return certificate
 
 
@@ -259,7 +259,9 @@ def test_real_server(server: Callable[[str], Server], server_name: str) -> None:
     open_relay(relay).make_relay()
     clock = SystemClock()
     # Some answer 500 to a listing during which a file goes away.
-    certificate = certify(lambda: RetryingStore(open_relay(relay), clock, random.Random(1)))
+    # rclone's S3 server may finish a write of a lost race after the name was deleted.
+    is_tidy = server_name != "rclone_s3"
+    certificate = certify(lambda: RetryingStore(open_relay(relay), clock, random.Random(1)), is_tidy=is_tidy)
     for finding in certificate.findings:
         print(finding)
     # Whether a race is lost, or a moment without a blob is seen, is a matter of luck.
