@@ -50,7 +50,8 @@ class TestLighttpd(WebdavContract):
 @pytest.mark.real("wsgidav")
 class TestWsgiDav(WebdavContract):
     server_name = "wsgidav"
-    is_absent_while_moved = True
+    # It asks for the length and opens the file in two steps: a reader in between gets new bytes, cut to the old length.
+    test_readers_see_whole_blobs_during_overwrites = None
     # It cuts the destination of a move at ";" and "?" even where they are escaped: the probe finds that out.
     test_awkward_names = None
 
