@@ -39,7 +39,7 @@ class WebdavContract(BlobStoreContract):
 @pytest.mark.real("apache")
 class TestApache(WebdavContract):
     server_name = "apache"
-    is_absent_while_moved = True
+    moves_in_steps = True
 
 
 @pytest.mark.real("lighttpd")
@@ -50,8 +50,7 @@ class TestLighttpd(WebdavContract):
 @pytest.mark.real("wsgidav")
 class TestWsgiDav(WebdavContract):
     server_name = "wsgidav"
-    # It asks for the length and opens the file in two steps: a reader in between gets new bytes, cut to the old length.
-    test_readers_see_whole_blobs_during_overwrites = None
+    moves_in_steps = True
     # It cuts the destination of a move at ";" and "?" even where they are escaped: the probe finds that out.
     test_awkward_names = None
 
@@ -59,3 +58,4 @@ class TestWsgiDav(WebdavContract):
 @pytest.mark.real("rclone_webdav")
 class TestRclone(WebdavContract):
     server_name = "rclone_webdav"
+    moves_in_steps = True
