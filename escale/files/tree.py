@@ -7,8 +7,10 @@ back unchanged.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from ..errors import Corrupt
 
@@ -22,12 +24,22 @@ PRIVATE = ".escale"
 """Our own directory inside a synchronised folder: staging, marker.  Never synchronised."""
 
 
+class Kind(enum.Enum):
+    """What a path is.  That a path is gone is a version of it like any other, so a deletion is an edit."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    LINK = "link"
+    GONE = "gone"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One regular file: where, how large, when last modified, which permissions, what content.
+    """One path: what it is, how large, when last modified, which permissions, what content.
 
     `size` in bytes, `mtime_ns` nanoseconds since 1970 (may be negative), `mode` the nine permission bits, `digest` in
-    lower-case hex or None while nobody has read the content.
+    lower-case hex or None while nobody has read the content.  Only files have a size and a digest; only symbolic links
+    have a `target`, the text they hold (as paths, bytes that are not UTF-8 as lone surrogates), and no mode.
     """
 
     path: str
@@ -35,15 +47,44 @@ class Entry:
     mtime_ns: int
     mode: int = 0o644
     digest: str | None = None
+    kind: Kind = Kind.FILE
+    target: str = ""
+
+    @classmethod
+    def directory(cls, path: str, mode: int = 0o755, mtime_ns: int = 0) -> Self:
+        """A directory; its time is nobody's business, it changes with every file in it."""
+        return cls(path, 0, mtime_ns, mode, None, Kind.DIRECTORY)
+
+    @classmethod
+    def link(cls, path: str, target: str, mtime_ns: int = 0) -> Self:
+        """A symbolic link."""
+        return cls(path, 0, mtime_ns, 0o777, None, Kind.LINK, target)
+
+    @classmethod
+    def gone(cls, path: str, when_ns: int = 0) -> Self:
+        """Nothing, since `when_ns`."""
+        return cls(path, 0, when_ns, 0, None, Kind.GONE)
+
+    @property
+    def is_gone(self) -> bool:
+        return self.kind is Kind.GONE
+
+    @property
+    def is_file(self) -> bool:
+        return self.kind is Kind.FILE
 
     def same_content(self, other: Entry) -> bool:
-        """Both digests are known and equal."""
-        return self.digest is not None and self.digest == other.digest
+        """Both are the same kind of thing and hold the same; a file whose content nobody has read equals nothing."""
+        if self.kind is not other.kind:
+            return False
+        if self.kind is Kind.FILE:
+            return self.digest is not None and self.digest == other.digest
+        return self.target == other.target
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What was agreed on for one path: the file, and the version its record had on the relay."""
+    """What was agreed on for one path, and the version its record had on the relay."""
 
     entry: Entry
     version: int
@@ -76,6 +117,16 @@ def name_bytes(path: str) -> bytes:
 def display(path: str) -> str:
     """The path for a terminal: control characters and undecodable bytes are shown as escapes."""
     return "".join(c if c.isprintable() else _escape(c) for c in path)
+
+
+def target_problem(target: str) -> str | None:
+    """Why no symbolic link can hold this text, or None.  Where it leads is the user's business: we never follow it."""
+    raw = path_bytes_or_none(target)
+    if raw is None:
+        return "is not made of bytes"
+    if not raw or len(raw) > PATH_BYTES_MAX or b"\0" in raw:
+        return "is empty, too long or holds a zero byte"
+    return None
 
 
 def validate_path(path: str, where: str) -> str:
