@@ -13,17 +13,17 @@ import os
 from collections.abc import Callable
 
 _AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
+EXCHANGE = 2
 
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def exchange(ours: bytes, parent: int, name: bytes) -> bool:
     """Swap the file `ours` (a full path) and `name` in the open directory `parent`; False where that is impossible."""
-    renameat2 = _renameat2()
-    if renameat2 is None:
+    system_call = renameat2()
+    if system_call is None:
         return False
-    if renameat2(_AT_FDCWD, ours, parent, name, _RENAME_EXCHANGE) == 0:
+    if system_call(_AT_FDCWD, ours, parent, name, EXCHANGE) == 0:
         return True
     number = ctypes.get_errno()
     if number in _UNSUPPORTED:
@@ -32,7 +32,7 @@ def exchange(ours: bytes, parent: int, name: bytes) -> bool:
 
 
 @functools.cache
-def _renameat2() -> Callable[..., int] | None:
+def renameat2() -> Callable[..., int] | None:
     """The system call of Linux, by way of the C library; None on other systems."""
     function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if function is not None:
