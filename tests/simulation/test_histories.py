@@ -14,6 +14,7 @@ import pytest
 
 from escale.errors import EscaleError
 from escale.store.memory import MemoryStore
+from escale.testing.choices import Choices
 from escale.testing.faults import Crash, Fuse, GrantingStore, HookedStore, WeatherStore
 from escale.testing.scheduler import Scheduler
 from tests.world import Machine, World
@@ -38,7 +39,7 @@ class History:
         )
         self.is_lock_granted = is_lock_granted
         self.is_calm = False
-        self.scheduler = Scheduler(self.rng)
+        self.scheduler = Scheduler(Choices(self.rng))
         self.machines = [self.world.machine(name) for name in ("ann", "ben", "cat", "dan")[:machines]]
         self.written: set[bytes] = set()
         self.superseded: set[bytes] = set()
@@ -67,7 +68,8 @@ class History:
                 hook = {self.rng.choice(("before", "after")): Fuse(self.rng.randrange(12))}
                 machine.wrap = lambda store, hook=hook: HookedStore(store, **hook)
             machine.start()
-        ends = self.scheduler.run({machine.name: machine.sync for machine in machines})
+            self.scheduler.start(machine.name, machine.sync)
+        ends = self.scheduler.run()
         for machine in machines:
             end = ends[machine.name]
             if end is not None and not isinstance(end, EscaleError | Crash):
