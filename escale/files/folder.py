@@ -23,7 +23,7 @@ from .rules import Rules
 from .scan import Scan, scan
 from .source import Source, open_source
 from .staging import Staged, Staging, sweep_staging
-from .tree import Entry, name_bytes, parent_of
+from .tree import Entry, Kind, name_bytes, parent_of
 from .trouble import Trouble, local_error, trouble_from
 
 __all__ = ["Folder", "Installed", "Outcome", "Scan", "Source", "Staged", "Staging", "Trouble"]
@@ -89,9 +89,9 @@ class Folder:
             self._ledger.forget_known(gone)
         return found
 
-    def why_not(self, path: str, size: int) -> str | None:
-        """The rule that keeps a file of `size` bytes out, in words, or None; with the ignore files of the last scan."""
-        return self.rules.why_not(path, size)
+    def why_not(self, path: str, size: int, kind: Kind = Kind.FILE) -> str | None:
+        """The rule that keeps the path out, in words, or None; with the ignore files of the last scan."""
+        return self.rules.why_not(path, size, kind)
 
     def hash(self, paths: Iterable[str]) -> tuple[dict[str, Entry], tuple[Trouble, ...]]:
         """Read these files: their entries with digests, and those that could not be read.

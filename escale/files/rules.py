@@ -2,6 +2,8 @@
 
 A path takes part if each of its directories may be entered and the file itself passes.  The same rules hold for what
 is scanned and for what arrives; were they different, a file that arrives could look missing in the next scan.
+Symbolic links are judged as files, by their names.  A directory takes part if it may be entered, unless the section
+chooses files by their names: then most directories would be empty, and they are made where a file needs them.
 
 Patterns are the original's: `*` stands for anything, and what matches the *beginning* is enough, so `exclude = a`
 excludes everything that begins with `a`.  Between slashes stands a regular expression, anchored in the same way.
@@ -17,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from .ignore import Ignore
-from .tree import PRIVATE, parent_of
+from .tree import PRIVATE, Kind, parent_of
 
 
 @functools.cache
@@ -58,12 +60,27 @@ class Rules:
         """The same rules and one more ignore file."""
         return replace(self, ignores={**self.ignores, ignore.directory: ignore})
 
-    def why_not(self, path: str, size: int) -> str | None:
-        """The rule that keeps the file out, in words, or None; `size` in bytes."""
-        for at, character in enumerate(path):
-            if character == "/" and (reason := self.why_not_enter(path[:at])):
-                return reason
-        return self.why_not_file(path) or self.why_not_size(size)
+    @property
+    def carries_directories(self) -> bool:
+        """Whether directories take part for themselves, the empty ones too."""
+        return not self.include and not self.extensions
+
+    def why_not(self, path: str, size: int, kind: Kind = Kind.FILE) -> str | None:
+        """The rule that keeps the path out, in words, or None; `size` in bytes, of files only.
+
+        What is gone may have been anything: it is out if it would be out both as a file and as a directory.
+        """
+        if kind is Kind.DIRECTORY:
+            return self.why_not_directory(path)
+        if kind is Kind.GONE and self.why_not_directory(path) is None:
+            return None
+        reason = self._why_not_reach(path) or self.why_not_file(path)
+        return reason or (self.why_not_size(size) if kind is Kind.FILE else None)
+
+    def why_not_directory(self, path: str) -> str | None:
+        """The rule that keeps the directory itself out, in words, or None; files in it may take part all the same."""
+        reason = self._why_not_reach(path) or self.why_not_enter(path)
+        return reason or (None if self.carries_directories else "directories are made only for the files chosen")
 
     def enter(self, directory: str) -> bool:
         """Whether a directory, whose parents may be entered, may be entered too."""
@@ -104,6 +121,13 @@ class Rules:
         """The rule about its size that keeps a file of `size` bytes out."""
         if self.size_max is not None and size > self.size_max:
             return f"max file size = {self.size_max} bytes: it has {size}"
+        return None
+
+    def _why_not_reach(self, path: str) -> str | None:
+        """The rule that keeps one of its parents out."""
+        for at, character in enumerate(path):
+            if character == "/" and (reason := self.why_not_enter(path[:at])):
+                return reason
         return None
 
     def _has_extension(self, name: str) -> bool:

@@ -1,6 +1,6 @@
 """Looking at a whole folder without reading a single user file.
 
-One `lstat` per file, no recursion (trees may be hundreds of levels deep), no symbolic link is ever followed.  The only
+One `lstat` per path, no recursion (trees may be hundreds of levels deep), no symbolic link is ever followed.  The only
 files that are read are ignore files, because they decide what else is looked at.
 """
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ..errors import LocalError
 from .ignore import IGNORE_BYTES_MAX, Ignore
 from .known import Known
+from .names import clashes
 from .rules import Rules
 from .tree import Entry, display, path_bytes, path_text
 from .trouble import Trouble, explanation, trouble_from
@@ -24,11 +25,13 @@ from .trouble import Trouble, explanation, trouble_from
 class Scan:
     """What a folder holds at the moment.
 
-    `entries`: the files that take part; the digest is None where the content has to be hashed again.
+    `entries`: the files, directories and symbolic links that take part; the digest of a file is None where the content
+    has to be hashed again.  A directory that cannot be read is not among them: nobody knows what is in it.
     `unsettled`: files that are being written: not to be sent, and not missing either; each has a problem "changing".
     `problems`: what was left out and is not merely excluded by a rule.
     `complete`: False if a directory could not be read, so that nothing may be called missing.
     `rules`: those of the section with the ignore files of this folder.
+    `clashes`: pairs of paths that take part and that other file systems take for one.
     """
 
     entries: dict[str, Entry]
@@ -36,6 +39,7 @@ class Scan:
     problems: tuple[Trouble, ...]
     complete: bool
     rules: Rules
+    clashes: tuple[tuple[str, str], ...] = ()
 
 
 def scan(root: bytes, rules: Rules, known: Mapping[str, Known], now_ns: int, settle_ns: int) -> Scan:
@@ -59,30 +63,46 @@ class _Walk:
         self.entries: dict[str, Entry] = {}
         self.unsettled: set[str] = set()
         self.problems: list[Trouble] = []
+        self.clashes: list[tuple[str, str]] = []
         self.complete = True
 
     def run(self) -> Scan:
-        pending = [""]
+        pending = [("", 0)]
         while pending:
-            pending.extend(self._directories_in(pending.pop()))
-        return Scan(self.entries, frozenset(self.unsettled), tuple(self.problems), self.complete, self.rules)
+            pending.extend(self._directories_in(*pending.pop()))
+        return Scan(
+            self.entries,
+            frozenset(self.unsettled),
+            tuple(self.problems),
+            self.complete,
+            self.rules,
+            tuple(self.clashes),
+        )
 
-    def _directories_in(self, directory: str) -> list[str]:
-        """Take note of the files of one directory; the directories in it that may be entered."""
+    def _directories_in(self, directory: str, mode: int) -> list[tuple[str, int]]:
+        """Take note of one directory and of what is in it; the directories in it that may be entered, with modes."""
         try:
             items = self._listing(directory)
         except OSError as error:
             self._unreadable(directory, error)
             return []
+        if directory and self.rules.carries_directories:
+            self.entries[directory] = Entry.directory(directory, mode)
         prefix = f"{directory}/" if directory else ""
         directories = []
+        names = []
         for item in items:
             path = prefix + path_text(item.name)
-            if item.is_dir(follow_symlinks=False):
-                if self.rules.enter(path):
-                    directories.append(path)
-            elif self.rules.why_not_file(path) is None:
-                self._file(path, item)
+            is_directory = item.is_dir(follow_symlinks=False)
+            takes_part = self.rules.enter(path) if is_directory else self.rules.why_not_file(path) is None
+            if not takes_part or (status := self._status(path, item)) is None:
+                continue
+            names.append(item.name)
+            if stat.S_ISDIR(status.st_mode):
+                directories.append((path, status.st_mode & 0o777))
+            else:
+                self._not_a_directory(path, item, status)
+        self.clashes += [(prefix + one, prefix + other) for one, other in clashes(names)]
         return directories
 
     def _listing(self, directory: str) -> list[os.DirEntry[bytes]]:
@@ -111,20 +131,35 @@ class _Walk:
                 Trouble(path, "error", f"line {line} is not a pattern: {display(ignore.lines[line - 1])}")
             )
 
-    def _file(self, path: str, item: os.DirEntry[bytes]) -> None:
+    def _status(self, path: str, item: os.DirEntry[bytes]) -> os.stat_result | None:
         try:
-            status = item.stat(follow_symlinks=False)
+            return item.stat(follow_symlinks=False)
         except FileNotFoundError:
-            return  # It was deleted since the directory was listed.
+            return None  # It was deleted since the directory was listed.
         except OSError as error:
             self.problems.append(trouble_from(path, error))
-            return
-        if not stat.S_ISREG(status.st_mode):
-            self.problems.append(_special(path, status.st_mode))
+            self.complete = self.complete and not item.is_dir(follow_symlinks=False)
+            return None
+
+    def _not_a_directory(self, path: str, item: os.DirEntry[bytes], status: os.stat_result) -> None:
+        if stat.S_ISLNK(status.st_mode):
+            self._link(path, item, status)
+        elif not stat.S_ISREG(status.st_mode):
+            self.problems.append(Trouble(path, "special", "it is a device, a pipe or a socket"))
         elif reason := self.rules.why_not_size(status.st_size):
             self.problems.append(Trouble(path, "big", reason))
         else:
             self._regular_file(path, status)
+
+    def _link(self, path: str, item: os.DirEntry[bytes], status: os.stat_result) -> None:
+        try:
+            target = path_text(os.readlink(item.path))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.problems.append(trouble_from(path, error))
+            return
+        self.entries[path] = Entry.link(path, target, status.st_mtime_ns)
 
     def _regular_file(self, path: str, status: os.stat_result) -> None:
         known = self.known.get(path)
@@ -147,9 +182,3 @@ class _Walk:
             return  # It was deleted since its parent was listed.
         self.problems.append(trouble_from(directory, error))
         self.complete = False
-
-
-def _special(path: str, mode: int) -> Trouble:
-    if stat.S_ISLNK(mode):
-        return Trouble(path, "symlink", "symbolic links are not synchronised")
-    return Trouble(path, "special", "it is a device, a pipe or a socket")

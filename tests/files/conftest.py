@@ -74,10 +74,15 @@ class Home:
 
     def hashed(self) -> dict[str, Entry]:
         """A scan completed with the digests it lacks, as the program does it."""
-        scan = self.folder.scan()
-        fresh, troubles = self.folder.hash(path for path, entry in scan.entries.items() if entry.digest is None)
+        entries = self.folder.scan().entries
+        unread = [path for path, entry in entries.items() if entry.is_file and entry.digest is None]
+        fresh, troubles = self.folder.hash(unread)
         assert not troubles
-        return {**scan.entries, **fresh}
+        return {**entries, **fresh}
+
+    def files(self) -> dict[str, Entry]:
+        """Those of a scan that are files."""
+        return {path: entry for path, entry in self.folder.scan().entries.items() if entry.is_file}
 
     def reasons(self) -> dict[str, str]:
         return {trouble.path: trouble.reason for trouble in self.folder.scan().problems}

@@ -24,7 +24,7 @@ def test_a_new_file_arrives_with_time_mode_and_known_digest(home: Home) -> None:
     assert results["a/b/c"].outcome is Outcome.INSTALLED
     assert home.read("a/b/c") == b"new"
     expected = Entry("a/b/c", 3, OLD_NS + 5, 0o640, digest_of([b"new"]))
-    assert home.folder.scan().entries == {"a/b/c": expected}
+    assert home.files() == {"a/b/c": expected}
     assert os.stat(home.full("a/b/c")).st_nlink == 1
 
 
@@ -39,7 +39,7 @@ def test_names_of_all_kinds_arrive(home: Home) -> None:
     names = [" ", "new\nline", "\udcff\udcfe", "d" * 255 + "/" + "é" * 127, "/".join(["d"] * 300)]
     results = home.receive(dict.fromkeys(names, b"x"), {})
     assert {result.outcome for result in results.values()} == {Outcome.INSTALLED}
-    assert set(home.folder.scan().entries) == set(names)
+    assert set(home.files()) == set(names)
 
 
 def test_a_file_made_between_plan_and_install_is_kept(home: Home) -> None:

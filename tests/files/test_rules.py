@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from escale.files.ignore import Ignore
 from escale.files.rules import Rules, compile_pattern
-from escale.files.tree import path_text
+from escale.files.tree import Kind, path_text
 
 ANY_PATH = st.lists(
     st.binary(min_size=1, max_size=12).map(lambda raw: path_text(raw.replace(b"/", b"_").replace(b"\0", b"_"))),
@@ -85,6 +85,32 @@ def test_a_bad_expression_is_refused_when_the_rules_are_made() -> None:
 )
 def test_each_rule_says_why(rules: Rules, path: str, reason: str | None) -> None:
     assert rules.why_not(path, 10) == reason
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "kind", "reason"),
+    [
+        (Rules(), "a/b", Kind.DIRECTORY, None),
+        (Rules(exclude=("b",), size_max=1), "a/b", Kind.DIRECTORY, None),  # these are about files
+        (Rules(exclude_directory=("a/b",)), "a/b", Kind.DIRECTORY, "exclude directory = a/b: a/b"),
+        (Rules(), "a/.b", Kind.DIRECTORY, "hidden files = no: the directory a/.b"),
+        (Rules(), ".a/b", Kind.DIRECTORY, "hidden files = no: the directory .a"),
+        (Rules(hidden=True), ".escale", Kind.DIRECTORY, "escale's own directory"),
+        (Rules(include=("b",)), "b", Kind.DIRECTORY, "directories are made only for the files chosen"),
+        (Rules(extensions=("b",)), "a.b", Kind.DIRECTORY, "directories are made only for the files chosen"),
+        (Rules(size_max=1), "a", Kind.LINK, None),
+        (Rules(exclude=("a",)), "a", Kind.LINK, "exclude = a"),
+        (Rules(exclude_directory=("a",)), "a", Kind.LINK, None),
+        (Rules(exclude_directory=("a",)), "a/b", Kind.LINK, "exclude directory = a: a"),
+        (Rules(exclude=("a",)), "a", Kind.GONE, None),  # it may have been a directory
+        (Rules(exclude_directory=("a",)), "a", Kind.GONE, None),  # or a file
+        (Rules(exclude=("a",), exclude_directory=("a",)), "a", Kind.GONE, "exclude = a"),
+        (Rules(exclude=("a",), include=("*",)), "a", Kind.GONE, "exclude = a"),
+        (Rules(size_max=1), "a", Kind.GONE, None),
+    ],
+)
+def test_each_kind_has_its_rules(rules: Rules, path: str, kind: Kind, reason: str | None) -> None:
+    assert rules.why_not(path, 10, kind) == reason
 
 
 def ignoring(**files: bytes) -> Rules:

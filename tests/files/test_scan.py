@@ -16,7 +16,7 @@ from escale.digest import digest_of
 from escale.errors import LocalError
 from escale.files.folder import Folder
 from escale.files.rules import Rules
-from escale.files.tree import Entry
+from escale.files.tree import Entry, path_bytes
 
 from .conftest import OLD_NS, Home, run_unprivileged
 
@@ -24,8 +24,9 @@ from .conftest import OLD_NS, Home, run_unprivileged
 def test_a_scan_gives_size_time_mode_and_no_digest_yet(home: Home) -> None:
     home.write("a/b.txt", b"four", OLD_NS)
     os.chmod(home.full("a/b.txt"), 0o4750)
+    os.chmod(home.full("a"), 0o755)
     scan = home.folder.scan()
-    assert scan.entries == {"a/b.txt": Entry("a/b.txt", 4, OLD_NS, 0o750)}
+    assert scan.entries == {"a": Entry.directory("a", 0o755), "a/b.txt": Entry("a/b.txt", 4, OLD_NS, 0o750)}
     assert scan.complete
     assert not scan.problems
 
@@ -135,13 +136,14 @@ def test_names_do_not_depend_on_the_locale(home: Home) -> None:
     command = [sys.executable, "-c", script, str(home.root)]
     top = Path(__file__).parents[2]
     result = subprocess.run(command, env=environment, cwd=top, capture_output=True, text=True, check=True)
-    assert result.stdout == "['caf\\xe9/\\udcff']\n"
+    assert result.stdout == "['caf\\xe9', 'caf\\xe9/\\udcff']\n"
 
 
 def test_three_hundred_levels_are_no_problem(home: Home) -> None:
     path = "/".join(["d"] * 300 + ["leaf"])
     home.write(path)
-    assert set(home.hashed()) == {path}
+    assert path in home.hashed()
+    assert set(home.files()) == {path}
 
 
 def test_a_path_that_is_too_long_is_reported_and_the_scan_is_not_complete(home: Home) -> None:
@@ -156,24 +158,78 @@ def test_a_path_that_is_too_long_is_reported_and_the_scan_is_not_complete(home: 
     scan = home.folder.scan()
     assert [trouble.reason for trouble in scan.problems] == ["name"]
     assert not scan.complete
-    assert set(scan.entries) == {"other"}
+    assert scan.problems[0].path not in scan.entries
+    assert set(home.files()) == {"other"}
 
 
-def test_links_and_special_files_are_reported_and_never_followed(home: Home, tmp_path: Path) -> None:
+def test_links_are_entries_of_their_own_and_never_followed(home: Home, tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "secret").write_text("x")
     home.write("file")
-    for name, target in {"to_file": "file", "to_directory": "../outside", "loop": ".", "dangling": "nowhere"}.items():
-        os.symlink(target, home.full(name))
+    targets = {
+        "to_file": "file", "to_directory": "../outside", "absolute": str(tmp_path / "outside"), "loop": ".",
+        "itself": "itself", "dangling": "nowhere", "odd": "\udcff\n", "\udcff": "x" * 4095,
+    }  # fmt: skip
+    for name, target in targets.items():
+        os.symlink(path_bytes(target), home.full(name))
+        os.utime(home.full(name), ns=(1, OLD_NS), follow_symlinks=False)
+    scan = home.folder.scan()
+    links = {path: entry for path, entry in scan.entries.items() if path != "file"}
+    assert links == {name: Entry.link(name, target, OLD_NS) for name, target in targets.items()}
+    assert scan.complete
+    assert not scan.problems
+
+
+def test_special_files_are_reported(home: Home) -> None:
     os.mkfifo(home.full("pipe"))
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(os.fsdecode(home.full("socket")))
-    assert home.reasons() == {
-        "to_file": "symlink", "to_directory": "symlink", "loop": "symlink", "dangling": "symlink",
-        "pipe": "special", "socket": "special",
-    }  # fmt: skip
-    assert set(home.folder.scan().entries) == {"file"}
-    assert home.folder.scan().complete
+    assert home.reasons() == {"pipe": "special", "socket": "special"}
+    assert home.folder.scan().entries == {}
+
+
+def test_a_new_link_need_not_settle(tmp_path: Path) -> None:
+    """It is made whole or not at all."""
+    home = Home(tmp_path, Rules(), settle_s=3)
+    home.clock.ahead_s = 0
+    os.symlink("x", home.full("link"))
+    assert set(home.folder.scan().entries) == {"link"}
+
+
+def test_directories_take_part_the_empty_ones_too(home: Home) -> None:
+    os.makedirs(home.full("a/empty"))
+    os.chmod(home.full("a/empty"), 0o2750)
+    os.makedirs(home.full(".hidden/x"))
+    os.symlink("a", home.full("link"))
+    entries = home.folder.scan().entries
+    assert set(entries) == {"a", "a/empty", "link"}
+    assert entries["a/empty"] == Entry.directory("a/empty", 0o750)
+
+
+@pytest.mark.parametrize("rules", [Rules(include=("*.txt",)), Rules(extensions=("txt",))])
+def test_a_section_that_chooses_files_by_name_carries_no_directories(tmp_path: Path, rules: Rules) -> None:
+    home = Home(tmp_path, rules, 0)
+    home.write("a/b/c.txt")
+    home.write("d/e.jpg")
+    os.symlink("a", home.full("link"))
+    os.symlink("a", home.full("link.txt"))
+    assert set(home.folder.scan().entries) == {"a/b/c.txt", "link.txt"}
+
+
+def test_names_that_others_cannot_tell_apart_are_reported_and_take_part(home: Home) -> None:
+    names = ["Read", "read", "READ", "d/\u00c9", "d/e\u0301", "D/x", "readme", "\udcff", "\udcfe", "a", ".Read"]
+    for name in names:
+        home.write(name)
+    scan = home.folder.scan()
+    assert set(scan.clashes) == {("READ", "Read"), ("READ", "read"), ("D", "d"), ("d/e\u0301", "d/\u00c9")}
+    assert set(home.files()) == set(names) - {".Read"}
+
+
+def test_names_that_do_not_take_part_clash_with_nothing(tmp_path: Path) -> None:
+    home = Home(tmp_path, Rules(exclude=("b",)), 0)
+    for name in ("a/b", "a/B", "c/b", "C/B"):
+        home.write(name)
+    assert home.folder.scan().clashes == (("C", "c"),)
 
 
 def test_our_own_directory_is_left_out_even_with_hidden_files(tmp_path: Path) -> None:
@@ -181,7 +237,7 @@ def test_our_own_directory_is_left_out_even_with_hidden_files(tmp_path: Path) ->
     home.write(".escale/staging-1/x")
     home.write("a/.escale/y")
     home.write(".hidden")
-    assert set(home.folder.scan().entries) == {"a/.escale/y", ".hidden"}
+    assert set(home.files()) == {"a/.escale/y", ".hidden"}
 
 
 def test_rules_keep_files_out_silently_and_large_ones_are_told(tmp_path: Path) -> None:
@@ -199,7 +255,7 @@ def test_ignore_files_are_read_in_every_directory_and_travel(home: Home) -> None
     for path in ("1.o", "a/1.o", "a/keep.o", "a/x", "a/b/x", "out/y"):
         home.write(path)
     scan = home.folder.scan()
-    assert set(scan.entries) == {".escaleignore", "a/.escaleignore", "a/keep.o", "a/b/x"}
+    assert set(scan.entries) == {".escaleignore", "a", "a/.escaleignore", "a/keep.o", "a/b", "a/b/x"}
     assert [trouble.message for trouble in scan.problems] == ["line 3 is not a pattern: !"]
     assert home.folder.why_not("a/new.o", 1) == ".escaleignore, line 1: *.o"
     os.unlink(home.full(".escaleignore"))
@@ -276,12 +332,12 @@ def test_ten_thousand_files(home: Home, capsys: pytest.CaptureFixture[str]) -> N
     began = time.perf_counter()
     first = home.folder.scan()
     scanned = time.perf_counter()
-    home.folder.hash(first.entries)
+    home.folder.hash(path for path, entry in first.entries.items() if entry.is_file)
     hashed = time.perf_counter()
     second = home.folder.scan()
     done = time.perf_counter()
     with capsys.disabled():
         times = f"scan {scanned - began:.2f} s, hash {hashed - scanned:.2f} s, idle scan {done - hashed:.2f} s"
         print(f"\n10 000 files: {times}")
-    assert len(second.entries) == 10_000
-    assert all(entry.digest for entry in second.entries.values())
+    assert len(second.entries) == 10_210
+    assert all(entry.digest for entry in second.entries.values() if entry.is_file)
