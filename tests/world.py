@@ -50,14 +50,20 @@ class Machine:
     def folder(self) -> Path:
         return self.world.directory / self.name
 
+    @property
+    def clock(self) -> Clock:
+        return self.world.clock
+
+    def connect(self, rng: random.Random) -> Connection:
+        """What a new process of this machine begins with."""
+        return Connection(self.world.parts(self), self.clock, rng)
+
     def start(self) -> SyncLoop:
         """The loop; a new process if there was none."""
         if self.loop is None:
-            parts = self.world.parts(self)
             rng = random.Random(f"{self.world.seed}/{self.name}/{self.world.starts}")
             self.world.starts += 1
-            connection = Connection(parts, self.world.clock, rng)
-            self.loop = SyncLoop(self.name, connection, 30.0, self.quota, self.world.clock, self.events.append)
+            self.loop = SyncLoop(self.name, self.connect(rng), 30.0, self.quota, self.clock, self.events.append)
         return self.loop
 
     def sync(self):
@@ -104,6 +110,7 @@ class World:
         seal: Seal | None = None,
         fingerprint: str = "",
         exclusive: bool = True,
+        patience_s: float = 5.0,
         seed: int = 1,
     ) -> None:
         self.directory = directory
@@ -115,6 +122,7 @@ class World:
         self.seal = seal or NoSeal()
         self.fingerprint = fingerprint
         self.exclusive = exclusive
+        self.patience_s = patience_s
         self.blobs: dict[str, tuple[bytes, float]] = {}
         self._open_store = open_store or (lambda: MemoryStore(self.clock.now, self.blobs))
         self.machines: list[Machine] = []
@@ -139,10 +147,10 @@ class World:
             fingerprint=self.fingerprint,
             seal=self.seal,
             settings=machine.settings,
-            patience_s=5.0,
+            patience_s=self.patience_s,
             open_store=lambda owner, look_only: machine.wrap(self._open_store()),
             certify=lambda owner: self.exclusive,
-            link=Link(Traffic(), self.clock, cores=1, is_local=True),
+            link=Link(Traffic(), machine.clock, cores=1, is_local=True),
         )
 
     def settle(self, rounds: int = 8) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import random
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from ..errors import Missing, Unreachable
-from ..store.blob import BlobInfo, BlobStore
+from ..errors import Missing
+from ..store.blob import TEMPORARY, BlobInfo, BlobStore
 
 MUTATIONS = frozenset({"put", "create", "delete"})
 
@@ -69,7 +68,10 @@ class HookedStore(BlobStore):
         return found
 
     def sweep(self, older_than_s: float) -> int:
-        return self._inner.sweep(older_than_s)
+        self._before("sweep", TEMPORARY)
+        swept = self._inner.sweep(older_than_s)
+        self._after("sweep", TEMPORARY)
+        return swept
 
 
 class Fuse:
@@ -87,35 +89,6 @@ class Fuse:
                 self.blown = True
                 raise Crash
             self.left -= 1
-
-
-class WeatherStore(HookedStore):
-    """A relay in bad weather: each operation may fail before it was done, or after it was done (the reply is lost),
-    and a listing may be the one before (the storage is not consistent at once).
-
-    `rng` draws, `odds` are of each of the three; `calm()` ends it.
-    """
-
-    def __init__(self, inner: BlobStore, rng: random.Random, odds: float) -> None:
-        super().__init__(inner, self._gust, self._gust)
-        self._rng = rng
-        self._odds = odds
-        self._listings: dict[str, list[BlobInfo]] = {}
-
-    def calm(self) -> None:
-        """From now on everything works."""
-        self._odds = 0.0
-
-    def list(self, prefix: str = "") -> Iterator[BlobInfo]:
-        before = self._listings.get(prefix)
-        now = [*super().list(prefix)]
-        self._listings[prefix] = now
-        is_stale = before is not None and self._rng.random() < self._odds
-        return iter(before if before is not None and is_stale else now)
-
-    def _gust(self, verb: str, name: str) -> None:
-        if self._rng.random() < self._odds:
-            raise Unreachable(where=self.url, reason=f"simulated at {verb} {name}")
 
 
 class GrantingStore(HookedStore):

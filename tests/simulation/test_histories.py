@@ -15,8 +15,9 @@ import pytest
 from escale.errors import EscaleError
 from escale.store.memory import MemoryStore
 from escale.testing.choices import Choices
-from escale.testing.faults import Crash, Fuse, GrantingStore, HookedStore, WeatherStore
+from escale.testing.faults import Crash, Fuse, GrantingStore, HookedStore
 from escale.testing.scheduler import Scheduler
+from escale.testing.weather import Odds, WeatherStore
 from tests.world import Machine, World
 
 PATHS = ("a.txt", "b.txt", "dir/c.txt", "dir/deep/d.txt")
@@ -39,7 +40,8 @@ class History:
         )
         self.is_lock_granted = is_lock_granted
         self.is_calm = False
-        self.scheduler = Scheduler(Choices(self.rng))
+        self.choices = Choices(self.rng)
+        self.scheduler = Scheduler(self.choices)
         self.machines = [self.world.machine(name) for name in ("ann", "ben", "cat", "dan")[:machines]]
         self.written: set[bytes] = set()
         self.superseded: set[bytes] = set()
@@ -48,7 +50,10 @@ class History:
         store = MemoryStore(self.world.clock.now, self.world.blobs)
         if self.is_lock_granted:
             store = GrantingStore(store)
-        return store if self.is_calm else HookedStore(WeatherStore(store, self.rng, self.odds), self.scheduler.step)
+        if self.is_calm:
+            return store
+        odds = Odds(fails=self.odds, loses_reply=self.odds, is_stale=self.odds)
+        return HookedStore(WeatherStore(store, self.choices, odds), self.scheduler.step)
 
     def edit(self, machine: Machine) -> None:
         """A user writes; half of the time with the same size and at once, which only content tells apart."""
