@@ -99,6 +99,8 @@ class Machine:
 class World:
     """Several machines and one relay.  `open_store` gives each client its own view of the relay."""
 
+    machine_class: type[Machine] = Machine
+
     def __init__(
         self,
         directory: Path,
@@ -128,7 +130,7 @@ class World:
         self.machines: list[Machine] = []
 
     def machine(self, name: str, *, quota: int | None = None, **changes: object) -> Machine:
-        made = Machine(self, name, replace(SETTINGS, **changes), quota=quota)
+        made = self.machine_class(self, name, replace(SETTINGS, **changes), quota=quota)
         made.folder.mkdir(parents=True, exist_ok=True)
         self.machines.append(made)
         return made

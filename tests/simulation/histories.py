@@ -1,0 +1,250 @@
+"""Histories: users, passes at the same time, and trouble, drawn from one seed; the same seed gives the same history.
+
+A **schedule** is one whole history under one sequence of decisions, ended by the liveness phase (all trouble is over,
+everybody starts anew, passes until nothing moves) and by the checks of `truth.py`.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from escale.errors import EscaleError
+from escale.store.blob import BlobStore
+from escale.store.memory import MemoryStore
+from escale.testing.choices import Choices
+from escale.testing.disk import CrashAt, DiskHook
+from escale.testing.faults import Crash, Fuse, GrantingStore, HookedStore
+from escale.testing.scheduler import Scheduler
+from escale.testing.weather import Late, Odds, Snapshots, WeatherStore
+
+from .folders import Tree, read_trash
+from .machines import NAMES, SimMachine, SimWorld
+from .truth import Truth
+from .users import User
+
+HOURS = 3600.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What can go wrong.  The odds of `dies`, `disk_fills` and `hangs` are of each pass, the others of each step."""
+
+    odds: Odds = field(default_factory=Odds)
+    is_lock_granted: bool = False
+    dies: float = 0.0
+    disk_fills: float = 0.0
+    hangs: float = 0.0
+    jumps: float = 0.0
+    loses_memory: float = 0.0
+
+
+PROFILES = {
+    "fair": Profile(),
+    "deaths": Profile(dies=0.4),
+    "weather": Profile(Odds(fails=0.03, loses_reply=0.03, tears=0.02)),
+    "late": Profile(Odds(is_stale=0.1, delays=0.1)),
+    "no lock": Profile(is_lock_granted=True, dies=0.1),
+    "full": Profile(Odds(is_full=0.1), disk_fills=0.2),
+    "paused": Profile(hangs=0.3, jumps=0.1),
+    "forgetful": Profile(loses_memory=0.2, dies=0.1),
+    "everything": Profile(Odds(0.01, 0.01, 0.01, 0.02, 0.02, 0.01), False, 0.1, 0.05, 0.1, 0.05),
+}
+KINDS = tuple(PROFILES)
+
+
+class History:
+    """One seed's world, users and trouble."""
+
+    def __init__(self, directory: Path, seed: int) -> None:
+        self.seed = seed
+        self.kind = KINDS[seed % len(KINDS)]
+        self.profile = PROFILES[self.kind]
+        self.rng = Random(f"history {seed}")
+        self.choices = Choices(self.rng)
+        self.scheduler = Scheduler(self.choices)
+        self.truth = Truth()
+        self.late = Late()
+        self.is_calm = False
+        self.world = SimWorld(
+            directory,
+            self._store,
+            exclusive=self.rng.random() < 0.5,
+            levels=self.rng.choice((0, 0, 1)),
+            patience_s=0.0,
+            seed=seed,
+        )
+        self.relay = Snapshots(self.world.blobs)
+        count = self.rng.choices((2, 3, 4, 5), (24, 6, 1, 1))[0]
+        self.machines: list[SimMachine] = [self.world.machine(name) for name in NAMES[:count]]
+        self.users = {machine.name: User(machine, self.truth, self.rng) for machine in self.machines}
+        self.before: dict[str, Tree] = {}
+
+    def run(self) -> None:
+        """One or two times: trouble, then quiet; AssertionError if a promise was broken."""
+        for _ in range(self.rng.choices((1, 2), (4, 1))[0]):
+            for _ in range(self.rng.randint(2, 8)):
+                self._step()
+            self._come_to_rest()
+            self.truth.check(self.machines[0].tree())
+
+    def close(self) -> None:
+        """End what still hangs."""
+        self.scheduler.abandon()
+        self.world.close()
+
+    @property
+    def trace(self) -> list[tuple[str, str, str]]:
+        """All that happened, in order."""
+        return self.scheduler.trace
+
+    # -- what happens
+
+    def _step(self) -> None:
+        draw = self.rng.random()
+        if draw < 0.45:
+            self._edit()
+        elif draw < 0.9:
+            self._sync()
+        elif draw < 0.93:
+            self._restart()
+        self.world.advance(self.rng.random() * 3)
+        if self.rng.random() < self.profile.jumps:
+            machine = self.rng.choice(self.machines)
+            machine.clock.jump(self.rng.choice((-HOURS, HOURS)))
+            self._tell(machine.name, "clock jumps", "")
+        if self.rng.random() < self.profile.loses_memory:
+            self._lose_memory()
+
+    def _edit(self) -> None:
+        user = self.users[self.rng.choice(self.machines).name]
+        self._tell(user.name, "user", user.act())
+
+    def _restart(self) -> None:
+        idle = [machine for machine in self.machines if machine.name not in self.scheduler.hanging]
+        if idle:
+            machine = self.rng.choice(idle)
+            machine.stop()
+            self._tell(machine.name, "restarts", "")
+
+    def _lose_memory(self) -> None:
+        act = self.rng.choice(("save", "restore", "restore", "wipe"))
+        getattr(self.relay, act)()
+        self.truth.forgets |= act != "save"
+        self._tell("relay", act, "")
+
+    def _sync(self) -> None:
+        """Passes of some machines at the same time, and of those that were paused and go on now."""
+        for name in self.scheduler.hanging:
+            if self.rng.random() < 0.5:
+                self.scheduler.resume(name)
+                self._tell(name, "goes on", "")
+        idle = [machine for machine in self.machines if machine.name not in self.before]
+        for machine in self.rng.sample(idle, self.rng.randint(1, len(idle)) if idle else 0):
+            self._start_pass(machine)
+        self._run_passes()
+
+    def _start_pass(self, machine: SimMachine) -> None:
+        self.before[machine.name] = machine.tree()
+        hooks = self._mishaps(machine)
+
+        def act() -> None:
+            with ExitStack() as stack:
+                for hook in hooks:
+                    stack.enter_context(DiskHook(hook))
+                machine.sync()
+
+        self.scheduler.start(machine.name, act)
+
+    def _mishaps(self, machine: SimMachine) -> list[Callable[[str, str], None]]:
+        """What this pass will meet: a death at some change of the relay or of the disk, a disk that fills, a pause."""
+        profile, rng = self.profile, self.rng
+        hooks: list[Callable[[str, str], None]] = []
+        if rng.random() < profile.dies:
+            machine.stop()
+            if rng.random() < 0.5:
+                hook = {rng.choice(("before", "after")): Fuse(rng.randrange(10))}
+                machine.wrap = lambda store: HookedStore(store, **hook)
+            else:
+                hooks.append(CrashAt(rng.randrange(25)))
+        elif rng.random() < profile.disk_fills:
+            hooks.append(_FullDisk(rng.randrange(25)))
+        elif rng.random() < profile.hangs:
+            machine.stop()
+            pause = _Pause(self.scheduler, rng.randrange(25))
+            machine.wrap = lambda store: HookedStore(store, before=pause)
+        return hooks
+
+    def _run_passes(self) -> None:
+        ends = self.scheduler.run()
+        for name, end in ends.items():
+            machine = next(machine for machine in self.machines if machine.name == name)
+            if end is not None and not isinstance(end, EscaleError | Crash):
+                raise end
+            self._tell(name, "ends", type(end).__name__ if end else "")
+            if isinstance(end, Crash) or machine.wrap is not SimMachine.wrap:
+                machine.stop()
+                machine.wrap = SimMachine.wrap
+            self.truth.check_pass(self.before.pop(name), machine.tree(), read_trash(machine.folder))
+        for name in self.scheduler.hanging:
+            self._tell(name, "hangs", "")
+        if self.scheduler.hanging:
+            self.world.advance(HOURS)
+
+    def _come_to_rest(self) -> None:
+        while self.scheduler.hanging:
+            for name in self.scheduler.hanging:
+                self.scheduler.resume(name)
+            self._run_passes()
+        self.late.arrive(MemoryStore(self.world.clock.now, self.world.blobs))
+        self.is_calm = True
+        self.world.converge()
+        self.is_calm = False
+        for machine in self.machines:
+            machine.stop()
+        self._tell("all", "in step", "")
+
+    # -- parts
+
+    def _store(self) -> BlobStore:
+        store: BlobStore = MemoryStore(self.world.clock.now, self.world.blobs)
+        if self.is_calm:
+            return store
+        if self.profile.is_lock_granted:
+            store = GrantingStore(store)
+        if self.profile.odds != Odds():
+            store = WeatherStore(store, self.choices, self.profile.odds, self.late)
+        return HookedStore(store, self.scheduler.step)
+
+    def _tell(self, who: str, what: str, about: str) -> None:
+        self.scheduler.trace.append((who, what, about))
+
+
+class _FullDisk:
+    """A hook that refuses every change of the disk from the n-th on until the pass is over."""
+
+    def __init__(self, number: int) -> None:
+        self._count = itertools.count()
+        self._number = number
+
+    def __call__(self, verb: str, path: str) -> None:
+        if next(self._count) >= self._number and verb in ("open", "write", "mkdir", "link", "symlink"):
+            raise OSError(errno.ENOSPC, "simulated: no space left on device", path)
+
+
+class _Pause:
+    """A hook that lets its process hang at the n-th operation, once."""
+
+    def __init__(self, scheduler: Scheduler, number: int) -> None:
+        self._scheduler = scheduler
+        self._left = number
+
+    def __call__(self, verb: str, name: str) -> None:
+        if self._left == 0:
+            self._scheduler.hang()
+        self._left -= 1

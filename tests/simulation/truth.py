@@ -1,0 +1,96 @@
+"""What must be true when all is quiet again, worked out from what the users did and from nothing else.
+
+* **last words**: a content that a user wrote, and that no user who saw it has overwritten or deleted, is there.
+* **one hand**: a path that only one user touched since everybody agreed is as he left it, gone included.
+* **no inventions**: nothing is there that nobody wrote, under a name that nobody gave (conflict copies have the name of
+  what they are a copy of in theirs).
+* **no destruction**: what a pass takes out of a folder lies in its trash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .folders import Node, Tree
+from .machines import TRAVELS_ALL
+
+CONFLICT = ".conflict-"
+
+
+class Untrue(AssertionError):
+    """A promise was broken."""
+
+
+@dataclass
+class Truth:
+    """What the users did.
+
+    `written` and `ended` hold (kind, value) of files and links.  `touched`: since everybody agreed, by path and user,
+    what he left there.  `forgets`: the relay lost its memory in between, so deletions may be undone and versions doubt.
+    """
+
+    written: set[tuple[str, bytes]] = field(default_factory=set)
+    ended: set[tuple[str, bytes]] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)
+    touched: dict[str, dict[str, Node | None]] = field(default_factory=dict)
+    forgets: bool = False
+
+    def note(self, user: str, path: str, before: Node | None, after: Node | None) -> None:
+        """A user changed what he saw at a path."""
+        if before is not None and (after is None or before[:2] != after[:2]):
+            self.ended.add(before[:2])
+        if after is not None:
+            self.written.add(after[:2])
+            self.named.add(path)
+        self.touched.setdefault(path, {})[user] = after
+
+    def moved(self, user: str, before: Tree, after: Tree) -> None:
+        """A user gave paths other names: nothing that he moved has ended."""
+        for path in before.keys() - after.keys():
+            self.touched.setdefault(path, {})[user] = None
+        for path, node in after.items():
+            self.touched.setdefault(path, {})[user] = node
+            self.named.add(path)
+
+    def check(self, tree: Tree) -> None:
+        """Untrue unless this is a folder that everybody may end with; then everybody agrees on it."""
+        there = {node[:2] for node in tree.values()}
+        kinds = ("file", "link") if TRAVELS_ALL else ("file",)
+        lost = {one for one in self.written - self.ended - there if one[0] in kinds}
+        _must(not lost, f"lost: {lost}")
+        invented = {one for one in there - self.written if one[0] != "directory"}
+        _must(not invented, f"nobody wrote {invented}")
+        strange = [path for path in tree if path not in self.named and CONFLICT not in path]
+        _must(not strange, f"nobody named {strange}")
+        if TRAVELS_ALL and not self.forgets:
+            self._check_single_hands(tree)
+        self.touched.clear()
+        self.forgets = False
+
+    def check_pass(self, before: Tree, after: Tree, trash: set[tuple[str, bytes]]) -> None:
+        """Untrue if a pass destroyed something."""
+        had, has = ({node[:2] for node in tree.values() if node.kind != "directory"} for tree in (before, after))
+        destroyed = had - has - trash - self.ended
+        _must(not (TRAVELS_ALL and destroyed), f"a pass destroyed {destroyed}")
+
+    def _check_single_hands(self, tree: Tree) -> None:
+        for path, hands in self.touched.items():
+            if len(hands) == 1:
+                ((user, node),) = hands.items()
+                _must(
+                    tree.get(path) == node or self._is_contested(path, user),
+                    f"{path} should be {node}, as {user} left it, and is {tree.get(path)}",
+                )
+
+    def _is_contested(self, path: str, user: str) -> bool:
+        """Whether somebody else touched what the path lies in, or what lies in it."""
+        return any(
+            other.startswith(f"{path}/") or path.startswith(f"{other}/")
+            for other, hands in self.touched.items()
+            if hands.keys() - {user}
+        )
+
+
+def _must(holds: bool, what: str) -> None:
+    if not holds:
+        raise Untrue(what)
