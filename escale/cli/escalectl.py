@@ -6,20 +6,17 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import IO
 
-from ..app.control import Remote
 from ..app.status import PendingFile, Reason, SectionState, SectionStatus, ServiceStatus, read_status
 from ..app.wording import Level, Line, amount_text, duration_text, files_text, size_text, state_line
-from ..clock import Clock, SystemClock
 from ..errors import EscaleError, NotRunning
 from ..files.tree import display
 from .arguments import Parser, add_common, duration, first_word, suggestion
 from .exit_codes import CONFIGURATION, DECISION, DONE, FAILED, NOT_RUNNING, PENDING
-from .render import Palette, clock_text, error_text, explain, json_line, palette_for, table
-from .setup import find_instance
+from .render import Palette, clock_text, error_text, explain, json_line, table
+from .session import Command, Session, answered
 
 POLL_S = 0.2
 """Between two looks at the service while somebody waits for it."""
@@ -33,37 +30,9 @@ _COLOURS = {
     SectionState.IN_STEP: "green",
     SectionState.ERROR: "red",
     SectionState.WAITING: "yellow",
+    SectionState.HELD: "yellow",
     SectionState.OFF: "yellow",
 }
-
-
-class Session:
-    """What every command needs: options, the places to look at, time, and where to write."""
-
-    def __init__(self, options: argparse.Namespace, environ: Mapping[str, str], output: IO[str], talk: IO[str]) -> None:
-        self.options = options
-        self.environ = environ
-        self.clock: Clock = SystemClock()
-        self.output = output
-        self.colours = palette_for(output, options.color, environ)
-        self._talk = talk
-        self._talk_colours = palette_for(talk, options.color, environ)
-        self.instance, self._configured = find_instance(options.config, environ)
-
-    def connect(self) -> Remote:
-        """The running service; NotRunning if there is none."""
-        given = self.options.socket or self._configured
-        return Remote(self.instance.sockets(self.environ, given), self.instance.config)
-
-    @property
-    def sections(self) -> list[str]:
-        """The sections asked for; none means all."""
-        return [*self.options.sections, *([self.options.repository] if self.options.repository else [])]
-
-    def tell(self, line: Line) -> None:
-        """Talk, not data."""
-        if not self.options.quiet or line.level <= Level.ERROR:
-            print(error_text(line, self._talk_colours), file=self._talk)
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
@@ -82,14 +51,14 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
 
 
 def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    command: Callable[[Session], int] = options.run
+    command: Command = options.command
     try:
         session = Session(options, environ, sys.stdout, sys.stderr)
     except EscaleError as error:
         print(error_text(explain(error), Palette()), file=sys.stderr)
         return error.exit_code
     try:
-        code = command(session)
+        code = command.run(session)
         sys.stdout.flush()
         return code
     except NotRunning as error:
@@ -220,20 +189,12 @@ def _since(since: float, now: float) -> str:
 
 def sync(session: Session) -> int:
     """Do a pass now."""
-    return _answered(session, session.connect().request("sync", session.sections), FAILED)
+    return answered(session, session.connect().request("sync", session.sections), FAILED)
 
 
 def reload(session: Session) -> int:
     """Read the configuration again."""
-    return _answered(session, session.connect().request("reload"), CONFIGURATION)
-
-
-def _answered(session: Session, reply: Mapping[str, object], failed: int) -> int:
-    if reply.get("ok"):
-        return DONE
-    problems = reply.get("problems")
-    session.tell(Line(Level.ERROR, "\n".join(map(str, problems)) if isinstance(problems, list) else "refused"))
-    return failed
+    return answered(session, session.connect().request("reload"), CONFIGURATION)
 
 
 def stop(session: Session) -> int:
@@ -253,7 +214,7 @@ def stop(session: Session) -> int:
 def wait(session: Session) -> int:
     """Wait until a pass that began after this call has left every section in step."""
     remote, clock, options = session.connect(), session.clock, session.options
-    code = _answered(session, remote.request("sync", session.sections), FAILED)
+    code = answered(session, remote.request("sync", session.sections), FAILED)
     if code != DONE:
         return code
     wanted = set(session.sections)
@@ -270,17 +231,41 @@ def wait(session: Session) -> int:
         clock.sleep(POLL_S)
 
 
+def _status_options(parser: Parser) -> None:
+    _answer_options(parser)
+    parser.add_argument("--short", action="store_true", help="one word per section")
+
+
+def _pending_options(parser: Parser) -> None:
+    _answer_options(parser)
+    parser.add_argument("--reason", choices=[reason.value for reason in Reason], help="only files with this reason")
+    parser.add_argument("--page", help="only files of this page")
+    parser.add_argument("-0", "--null", action="store_true", help="paths only, each ended by a zero byte")
+
+
+def _answer_options(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="objects instead of a table")
+    parser.add_argument("--check", action="store_true", help="exit 0 in step, 4 pending, 5 a decision is needed")
+
+
+def _wait_options(parser: Parser) -> None:
+    parser.add_argument("--timeout", metavar="TIME", type=duration, help="give up after TIME (exit 4 or 5)")
+
+
+COMMANDS = {
+    "status": Command(status, "how everything is, and what needs you", _status_options),
+    "pending": Command(pending, "why each file is not there yet", _pending_options),
+    "sync": Command(sync, "do a pass now"),
+    "wait": Command(wait, "wait until everything is in step", _wait_options),
+    "stop": Command(stop, "end the service"),
+    "reload": Command(reload, "read the configuration again"),
+}
+"""What `escalectl` can be told, in the order of its help."""
+
+
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     words = [_ALIASES.get(word, word) for word in arguments]
-    commands = {
-        "status": (status, "how everything is, and what needs you"),
-        "pending": (pending, "why each file is not there yet"),
-        "sync": (sync, "do a pass now"),
-        "wait": (wait, "wait until everything is in step"),
-        "stop": (stop, "end the service"),
-        "reload": (reload, "read the configuration again"),
-    }
-    lines = "\n".join(f"  {name:8} {text}" for name, (_, text) in commands.items())
+    lines = "\n".join(f"  {name:8} {command.text}" for name, command in COMMANDS.items())
     top = Parser(
         prog="escalectl",
         usage="escalectl COMMAND [-c FILE] [SECTION ...] [--json] ...",
@@ -294,28 +279,17 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         top.parse_args(words)
         top.error("which command?")
     name = words.pop(position)
-    if name not in commands:
-        top.error(f"unknown command '{name}'\n{suggestion(name, [*commands])}".rstrip())
-    parser = _command_parser(name, *commands[name])
-    return parser.parse_intermixed_args(words)
+    if name not in COMMANDS:
+        top.error(f"unknown command '{name}'\n{suggestion(name, [*COMMANDS])}".rstrip())
+    return _command_parser(name, COMMANDS[name]).parse_intermixed_args(words)
 
 
-def _command_parser(name: str, run: Callable[[Session], int], text: str) -> Parser:
-    parser = Parser(prog=f"escalectl {name}", description=f"{text[0].upper()}{text[1:]}.")
-    parser.set_defaults(run=run, json=False)
-    parser.add_argument("sections", metavar="SECTION", nargs="*", help="only these sections; all without")
+def _command_parser(name: str, command: Command) -> Parser:
+    parser = Parser(prog=f"escalectl {name}", description=f"{command.text[0].upper()}{command.text[1:]}.")
+    parser.set_defaults(command=command, json=False)
+    parser.add_argument("sections", metavar=command.words, nargs="*", help=command.words_text)
     _add_places(parser)
-    if name in ("status", "pending"):
-        parser.add_argument("--json", action="store_true", help="objects instead of a table")
-        parser.add_argument("--check", action="store_true", help="exit 0 in step, 4 pending, 5 a decision is needed")
-    if name == "status":
-        parser.add_argument("--short", action="store_true", help="one word per section")
-    if name == "pending":
-        parser.add_argument("--reason", choices=[reason.value for reason in Reason], help="only files with this reason")
-        parser.add_argument("--page", help="only files of this page")
-        parser.add_argument("-0", "--null", action="store_true", help="paths only, each ended by a zero byte")
-    if name == "wait":
-        parser.add_argument("--timeout", metavar="TIME", type=duration, help="give up after TIME (exit 4 or 5)")
+    command.add_options(parser)
     add_common(parser)
     return parser
 
