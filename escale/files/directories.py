@@ -22,11 +22,12 @@ class Directories:
     """The directories below a root; a context manager, for it holds the root and the last directory asked for open.
 
     OSError as the system gives it; NotADirectoryError says which part of the path is in the way.
-    `changed` has the full paths of those in which a directory was made.
+    `changed` has the full paths of those in which a directory was made, with the permissions `mode`.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, mode: int = 0o777) -> None:
         self.root = os.fsencode(root)
+        self._mode = mode
         self.changed: set[bytes] = set()
         self._root = os.open(self.root, _FLAGS)
         self._last = ("", self._root)
@@ -75,7 +76,7 @@ class Directories:
             if error.errno in (errno.ENOTDIR, errno.ELOOP):
                 raise NotADirectoryError(errno.ENOTDIR, _in_the_way(parent, part)) from error
             raise
-        os.mkdir(part, dir_fd=parent)
+        os.mkdir(part, self._mode, dir_fd=parent)
         self.changed.add(full)
         return os.open(part, _FLAGS | os.O_NOFOLLOW, dir_fd=parent)
 

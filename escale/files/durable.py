@@ -18,10 +18,14 @@ disks widen the gap.  But one syncfs also waits for all that other programs have
 """
 
 
+PATH_BYTES_MAX = 4095
+"""Linux's PATH_MAX without the zero byte at the end; what lies deeper is reached step by step, not by its full path."""
+
+
 def sync(paths: Sequence[bytes]) -> None:
     """Make the files or directories durable, all of which lie on one file system; OSError if that fails."""
-    if len(paths) > FEW:
-        sync_file_system(paths[0])
+    if len(paths) > FEW or any(len(path) > PATH_BYTES_MAX for path in paths):
+        sync_file_system(min(paths, key=len))
         return
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)

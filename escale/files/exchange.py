@@ -1,4 +1,4 @@
-"""Exchanging two files in one step, so that what was replaced is still there to be looked at.
+"""Renaming that destroys nothing: into a free place only, or in exchange for what is there.
 
 A replacing rename destroys whatever lies at the target at that very moment, and nobody can know what that is: between
 the last look and the rename somebody may have saved.  After an exchange the old file is in our hands, whatever it is.
@@ -11,19 +11,70 @@ import errno
 import functools
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 
-_AT_FDCWD = -100
+from .tree import name_bytes
+
+NO_REPLACE = 1
 EXCHANGE = 2
 
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""How file systems without hard links (FAT, some of FUSE) refuse them; EPERM also for directories."""
 
-def exchange(ours: bytes, parent: int, name: bytes) -> bool:
-    """Swap the file `ours` (a full path) and `name` in the open directory `parent`; False where that is impossible."""
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A name in an open directory: where something lies, or could lie.  Good as long as the descriptor is."""
+
+    parent: int
+    name: bytes
+
+    @classmethod
+    def of(cls, parent: int, path: str) -> Spot:
+        """The place of a path whose directory is open."""
+        return cls(parent, name_bytes(path))
+
+    def status(self) -> os.stat_result | None:
+        """What lies there, links not followed; None for nothing."""
+        try:
+            return os.stat(self.name, dir_fd=self.parent, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+
+def exchange(one: Spot, other: Spot) -> bool:
+    """Swap what lies in two places, of whatever kinds; False where the file system cannot do that."""
+    return _rename(one, other, EXCHANGE)
+
+
+def move(source: Spot, target: Spot) -> None:
+    """Rename into a free place; FileExistsError if it is not free.
+
+    Without the system's help a hard link takes the place, which cannot replace anything either; where there are no
+    hard links a look must do.
+    """
+    if _rename(source, target, NO_REPLACE):
+        return
+    try:
+        os.link(source.name, target.name, src_dir_fd=source.parent, dst_dir_fd=target.parent, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    else:
+        os.unlink(source.name, dir_fd=source.parent)
+        return
+    if target.status() is not None:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    os.rename(source.name, target.name, src_dir_fd=source.parent, dst_dir_fd=target.parent)
+
+
+def _rename(source: Spot, target: Spot, flags: int) -> bool:
     system_call = renameat2()
     if system_call is None:
         return False
-    if system_call(_AT_FDCWD, ours, parent, name, EXCHANGE) == 0:
+    if system_call(source.parent, source.name, target.parent, target.name, flags) == 0:
         return True
     number = ctypes.get_errno()
     if number in _UNSUPPORTED:

@@ -1,7 +1,8 @@
 """Folder: the files of the user, and the only way to them.
 
-It looks (`scan`), reads (`hash`, `open`) and writes (`staging`, `install`).  Nothing here follows a symbolic link below
-the root, keeps more in memory than one entry per file, or lets one bad file stop the others.
+It looks (`scan`), reads (`hash`, `open`) and writes (`install`, `make`, `change_mode`, `remove`).  Nothing here follows
+a symbolic link below the root, keeps more in memory than one entry per path, or lets one bad file stop the others; and
+nothing of the user's is destroyed: what has to go goes to the `trash`.
 """
 
 from __future__ import annotations
@@ -16,17 +17,24 @@ from ..clock import Clock
 from ..digest import DEFAULT
 from .directories import Directories
 from .durable import sync
-from .install import Installed, Installer, Outcome
+from .install import install
+from .kept import Cause
 from .known import Known
 from .ledger import Ledger
+from .make import change_mode, make
+from .marker import identity_of, mark
+from .outcome import Installed, Outcome
+from .remove import remove
 from .rules import Rules
 from .scan import Scan, scan
+from .site import Motive, Site
 from .source import Source, open_source
 from .staging import Staged, Staging, sweep_staging
+from .trash import Item, Trash
 from .tree import Entry, Kind, name_bytes, parent_of
 from .trouble import Trouble, local_error, trouble_from
 
-__all__ = ["Folder", "Installed", "Outcome", "Scan", "Source", "Staged", "Staging", "Trouble"]
+__all__ = ["Cause", "Folder", "Installed", "Item", "Outcome", "Scan", "Source", "Staged", "Staging", "Trash", "Trouble"]
 
 _BATCH = 1000
 """Files hashed between two commits of the stat cache: what a first scan loses when it is interrupted."""
@@ -55,6 +63,7 @@ class Folder:
         self._clock = clock
         self._settle_s = settle_s
         self._scanned_ns = 0
+        self.trash = Trash(root, ledger, clock)
         ledger.hashes_with(algorithm)
 
     def exists(self) -> bool:
@@ -68,13 +77,29 @@ class Folder:
         except OSError as error:
             raise local_error(str(self.root), error) from error
 
+    def is_marked(self) -> bool:
+        """Whether it is really there, and not an empty place where its disk should be; LocalError."""
+        return identity_of(self.root) is not None
+
+    def mark(self, identity: str) -> None:
+        """Write the marker that tells that the folder is there; durable on return.  NoLocalSpace, LocalError."""
+        mark(self.root, identity)
+
+    def identity(self) -> str | None:
+        """What the folder was marked with, None if it is not marked; LocalError."""
+        return identity_of(self.root)
+
     def sweep(self) -> int:
         """Remove the staging of runs that crashed; how many there were."""
         return sweep_staging(self.root)
 
     def scan(self) -> Scan:
-        """What is there now; no user file is read.  LocalError if the root cannot be read."""
+        """What is there now; no user file is read.  LocalError if the root cannot be read.
+
+        It begins a pass: what is taken out of the folder from now on goes to a new batch of the trash.
+        """
         self._scanned_ns = self._now_ns()
+        self.trash.begin()
         known = self._ledger.known()
         found = scan(
             os.fsencode(self.root),
@@ -137,34 +162,88 @@ class Folder:
         """A place for arriving files, to be used in a `with` statement around `install`."""
         return Staging(self.root, self.algorithm)
 
+    def has(self, path: str) -> bool:
+        """Whether something lies there at this moment; what cannot be looked at is taken to be there."""
+        with self._directories() as directories:
+            try:
+                os.stat(name_bytes(path), dir_fd=directories.open(parent_of(path)), follow_symlinks=False)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+            except OSError:
+                return True
+        return True
+
     def install(
         self,
         staged: Sequence[Staged],
         expected: Mapping[str, Entry | None],
         aside: Mapping[str, str] | None = None,
+        *,
+        by: Mapping[str, str] | None = None,
+        cause: Cause = Cause.REPLACED,
     ) -> list[Installed]:
-        """Move staged files into their places; those whose outcome is INSTALLED are durable on return.
+        """Move staged files and links into their places; those whose outcome is INSTALLED are durable on return.
 
-        `expected` has for each path what the plan was made from, None for no file: what is not so any more is left
+        `expected` has for each path what the plan was made from, None for nothing: what is not so any more is left
         alone.  `aside` has, for the paths whose present version is to be kept, the path to keep it under, in the same
-        directory; if it is taken a number is added.  NoLocalSpace, LocalError: nothing may be called durable then, and
-        the files that are in their places already are found by the next scan.
+        directory; if it is taken a number is added.  Other versions go to the trash, with the `cause` and the client of
+        `by`.  NoLocalSpace, LocalError: nothing may be called durable then, and what is in its place already is found
+        by the next scan.
         """
-        aside = aside or {}
-        for path, target in aside.items():
-            assert parent_of(path) == parent_of(target), (path, target)
-        if not staged:
-            return []
-        with self._errors(), Directories(self.root) as directories:
-            sync([item.temporary for item in staged])
-            installer = Installer(directories, self._ledger, self.algorithm)
-            results = [
-                installer.install(item, expected[item.entry.path], aside.get(item.entry.path))
+        aside = _checked(aside)
+        with self._site(by, cause) as site:
+            sync([item.temporary for item in staged if item.entry.is_file])
+            return [
+                install(site, item, expected[item.entry.path], aside.get(item.entry.path))
                 for item in sorted(staged, key=lambda item: item.entry.path)
             ]
-            sync(sorted(installer.changed | directories.changed))
-        self._ledger.remember(installer.known)
-        return results
+
+    def make(
+        self,
+        entries: Sequence[Entry],
+        expected: Mapping[str, Entry | None],
+        aside: Mapping[str, str] | None = None,
+        *,
+        by: Mapping[str, str] | None = None,
+        cause: Cause = Cause.REPLACED,
+    ) -> list[Installed]:
+        """Make these directories, or give those that are there their permissions; all else is as with `install`."""
+        aside = _checked(aside)
+        with self._site(by, cause) as site:
+            return [
+                make(site, entry, expected[entry.path], aside.get(entry.path))
+                for entry in sorted(entries, key=lambda entry: entry.path)
+            ]
+
+    def change_mode(self, entries: Sequence[Entry], expected: Mapping[str, Entry]) -> list[Installed]:
+        """Give these files and directories, whose content is as expected, their permissions; durable as `install`."""
+        with self._site(None, Cause.REPLACED) as site:
+            return [change_mode(site, entry, expected[entry.path]) for entry in entries]
+
+    def remove(
+        self, entries: Sequence[Entry], *, by: Mapping[str, str] | None = None, cause: Cause = Cause.DELETED
+    ) -> list[Installed]:
+        """Move to the trash what is as these entries say, and remove directories that are empty; durable as `install`.
+
+        What is gone already is INSTALLED too.
+        """
+        with self._site(by, cause) as site:
+            return [remove(site, entry) for entry in sorted(entries, key=lambda entry: entry.path, reverse=True)]
+
+    @contextmanager
+    def _site(self, by: Mapping[str, str] | None, cause: Cause) -> Iterator[Site]:
+        """The folder, to be changed; at the end all is durable and remembered."""
+        motive = Motive(self._clock.now(), cause, by or {})
+        with (
+            self._errors(),
+            self.trash.batch() as batch,
+            Site(self.root, batch, self._ledger, self.algorithm, motive) as site,
+        ):
+            yield site
+            site.sync()
+        if site.known:
+            self._ledger.remember(site.known)
+        self._ledger.keep(batch.kept)
 
     def _hash_one(self, directories: Directories, path: str) -> tuple[Entry, Known] | Trouble:
         seen_ns = self._now_ns()
@@ -196,6 +275,12 @@ class Folder:
 
     def _now_ns(self) -> int:
         return round(self._clock.now() * 1e9)
+
+
+def _checked(aside: Mapping[str, str] | None) -> Mapping[str, str]:
+    for path, target in (aside or {}).items():
+        assert parent_of(path) == parent_of(target), (path, target)
+    return aside or {}
 
 
 def _status(directories: Directories, path: str) -> os.stat_result | None:

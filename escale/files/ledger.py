@@ -1,10 +1,13 @@
 """What this client remembers of one section, in SQLite: digests it has computed, and what it last agreed on.
 
     known      stat cache: what a file looked like when its content was hashed.  A loss costs time only.
-    base       for each path the version that this client and the relay last agreed on: the middle of three-way plans.
-               A loss makes a plan more careful (two versions become a conflict), never wrong.
+    base       for each path the version that this client and the relay last agreed on, that it is gone included: the
+               middle of three-way plans.  A loss makes a plan more careful (two versions become a conflict), never
+               wrong.
     meta       small facts by key
     sightings  when a name was first seen on the relay, by our own clock: the age of locks
+    trash      why, when and for whom something was put into the trash, which is in the folder.  After a loss content
+               that lies there is not found, and fetched again.
 
 Paths are stored as the bytes of the file system, so any name comes back unchanged.
 """
@@ -17,8 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import LocalError, NoLocalSpace
+from .kept import Kept
 from .known import Known
-from .tree import Base, Entry, path_bytes, path_text
+from .tree import Base, Entry, Kind, path_bytes, path_text
 
 _BUSY_S = 10.0
 """Far longer than any transaction here takes; a holder of longer standing is another escale on the same section."""
@@ -28,12 +32,22 @@ _STEPS = (
     "CREATE TABLE base (path BLOB PRIMARY KEY, size, mtime_ns, mode, digest BLOB, version) WITHOUT ROWID",
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE sightings (name TEXT PRIMARY KEY, first_seen REAL NOT NULL) WITHOUT ROWID",
+    "ALTER TABLE base ADD COLUMN kind NOT NULL DEFAULT 'file'",
+    "ALTER TABLE base ADD COLUMN target BLOB NOT NULL DEFAULT x''",
+    "ALTER TABLE base ADD COLUMN ancestors TEXT NOT NULL DEFAULT ''",
+    "CREATE TABLE trash (batch TEXT, path BLOB, at REAL, cause TEXT, client TEXT, size, digest BLOB,"
+    " PRIMARY KEY (batch, path)) WITHOUT ROWID",
+    "CREATE INDEX trash_by_digest ON trash (digest)",
 )
 """The schema, as the steps that lead to it; `user_version` counts those taken.  Append only, never edit.
 
 Numbers have no declared type: those beyond 64 bits (hostile or broken time stamps) are stored as text, which a column
 declared INTEGER would round.
 """
+
+
+_BASE = "path, size, mtime_ns, mode, digest, version, kind, target, ancestors"
+_KINDS = {kind.value: kind for kind in Kind}
 
 
 class Ledger:
@@ -106,18 +120,54 @@ class Ledger:
     def bases(self) -> dict[str, Base]:
         """All agreements, by path."""
         with self._errors():
-            rows = self._connection.execute("SELECT path, size, mtime_ns, mode, digest, version FROM base")
+            rows = self._connection.execute(f"SELECT {_BASE} FROM base")
             return {base.entry.path: base for base in map(_base, rows)}
 
-    def agree(self, bases: Iterable[tuple[Entry, int]]) -> None:
-        """These entries, in these versions, are what both sides have now: all of them durable on return, or none."""
-        rows = (
-            (path_bytes(entry.path), *map(_stored, (entry.size, entry.mtime_ns, entry.mode)),
-             None if entry.digest is None else bytes.fromhex(entry.digest), _stored(version))
-            for entry, version in bases
-        )  # fmt: skip
+    def agree(self, bases: Iterable[Base]) -> None:
+        """These are what both sides have now: all of them durable on return, or none."""
+        rows = map(_base_row, bases)
         with self._transaction() as database:
-            database.executemany("REPLACE INTO base VALUES (?, ?, ?, ?, ?, ?)", rows)
+            database.executemany(f"REPLACE INTO base ({_BASE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def disagree(self, paths: Iterable[str]) -> None:
+        """Forget what was agreed on for these paths, as if they had never been met."""
+        with self._transaction() as database:
+            database.executemany("DELETE FROM base WHERE path = ?", ((path_bytes(path),) for path in paths))
+
+    # --- the trash
+
+    def keep(self, kept: Iterable[Kept]) -> None:
+        """These were put into the trash."""
+        rows = [
+            (it.batch, path_bytes(it.path), it.when, it.cause, it.client, _stored(it.size),
+             None if it.digest is None else bytes.fromhex(it.digest))
+            for it in kept
+        ]  # fmt: skip
+        if rows:
+            with self._transaction() as database:
+                database.executemany("REPLACE INTO trash VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def kept(self) -> list[Kept]:
+        """All that is remembered of the trash, in no order."""
+        with self._errors():
+            return [_kept(row) for row in self._connection.execute("SELECT * FROM trash")]
+
+    def kept_with(self, digest: str) -> list[Kept]:
+        """What was of this content when it was put into the trash, in no order."""
+        with self._errors():
+            rows = self._connection.execute("SELECT * FROM trash WHERE digest = ?", (bytes.fromhex(digest),))
+            return [_kept(row) for row in rows]
+
+    def forget_kept(self, kept: Iterable[Kept]) -> None:
+        """These are in the trash no longer."""
+        with self._transaction() as database:
+            pairs = ((it.batch, path_bytes(it.path)) for it in kept)
+            database.executemany("DELETE FROM trash WHERE batch = ? AND path = ?", pairs)
+
+    def forget_batches(self, batches: Iterable[str]) -> None:
+        """Nor is anything of these batches."""
+        with self._transaction() as database:
+            database.executemany("DELETE FROM trash WHERE batch = ?", ((batch,) for batch in batches))
 
     # --- small facts
 
@@ -127,10 +177,13 @@ class Ledger:
             row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return str(row[0]) if row else None
 
-    def set_meta(self, key: str, value: str) -> None:
-        """Durable on return."""
+    def set_meta(self, key: str, value: str | None) -> None:
+        """Durable on return; None forgets the fact."""
         with self._transaction() as database:
-            database.execute("REPLACE INTO meta VALUES (?, ?)", (key, value))
+            if value is None:
+                database.execute("DELETE FROM meta WHERE key = ?", (key,))
+            else:
+                database.execute("REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def sighting(self, name: str, now: float) -> float:
         """When the name was first asked for here, in Unix seconds: `now` if this is the first time."""
@@ -226,7 +279,29 @@ def _known(row: tuple[bytes, int, int, int, int, bytes, int]) -> Known:
     return Known(int(size), int(mtime_ns), int(ctime_ns), int(inode), digest.hex(), int(seen_ns))
 
 
-def _base(row: tuple[bytes, int, int, int, bytes | None, int]) -> Base:
-    path, size, mtime_ns, mode, digest, version = row
-    entry = Entry(path_text(path), int(size), int(mtime_ns), int(mode), None if digest is None else digest.hex())
-    return Base(entry, int(version))
+def _kept(row: tuple[str, bytes, float, str, str, int, bytes | None]) -> Kept:
+    batch, path, when, cause, client, size, digest = row
+    return Kept(batch, path_text(path), when, cause, client, int(size), None if digest is None else digest.hex())
+
+
+def _base_row(base: Base) -> tuple[object, ...]:
+    entry = base.entry
+    digest = None if entry.digest is None else bytes.fromhex(entry.digest)
+    numbers = map(_stored, (entry.size, entry.mtime_ns, entry.mode))
+    kind = entry.kind.value
+    return (
+        path_bytes(entry.path),
+        *numbers,
+        digest,
+        _stored(base.version),
+        kind,
+        path_bytes(entry.target),
+        " ".join(base.ancestors),
+    )
+
+
+def _base(row: tuple[bytes, int, int, int, bytes | None, int, str, bytes, str]) -> Base:
+    path, size, mtime_ns, mode, digest, version, kind, target, ancestors = row
+    content = None if digest is None else digest.hex()
+    entry = Entry(path_text(path), int(size), int(mtime_ns), int(mode), content, _KINDS[kind], path_text(target))
+    return Base(entry, int(version), tuple(ancestors.split()))

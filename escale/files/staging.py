@@ -21,8 +21,9 @@ from ..digest import hasher
 from ..errors import Corrupt, LocalError
 from ..stream import Readable
 from .directories import Directories
+from .exchange import Spot
 from .source import PIECE
-from .tree import PRIVATE, Entry, display
+from .tree import PRIVATE, Entry, display, path_bytes
 from .trouble import is_disk_full, local_error
 
 _PREFIX = "staging-"
@@ -30,7 +31,7 @@ _PREFIX = "staging-"
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A verified file waiting to be installed: what it will be, and where its content is now.
+    """A verified file or link waiting to be installed: what it will be, and where its content is now.
 
     `entry` has the time and permissions that the file system has really stored; `inode` tells the file from one that
     somebody puts in its place later.
@@ -38,6 +39,7 @@ class Staged:
 
     entry: Entry
     temporary: bytes
+    spot: Spot
     inode: int
 
 
@@ -80,7 +82,18 @@ class Staging:
         finally:
             os.close(descriptor)
         stored = replace(entry, mtime_ns=status.st_mtime_ns, mode=status.st_mode & 0o777)
-        return Staged(stored, self.directory + b"/" + name, status.st_ino)
+        return Staged(stored, self.directory + b"/" + name, Spot(self._descriptor, name), status.st_ino)
+
+    def add_link(self, entry: Entry) -> Staged:
+        """Make the symbolic link of this entry; NoLocalSpace, LocalError."""
+        self._count += 1
+        name = b"%d" % self._count
+        with _errors(entry.path, self._root):
+            os.symlink(path_bytes(entry.target), name, dir_fd=self._descriptor)
+            os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=self._descriptor, follow_symlinks=False)
+            status = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
+        stored = replace(entry, mtime_ns=status.st_mtime_ns)
+        return Staged(stored, self.directory + b"/" + name, Spot(self._descriptor, name), status.st_ino)
 
     def close(self) -> None:
         """Remove what was not installed."""
@@ -102,7 +115,7 @@ class Staging:
             made.update(piece)
             left -= len(piece)
             with _errors(entry.path, self._root):
-                _write(descriptor, piece)
+                write_all(descriptor, piece)
         if left:
             raise Corrupt(where=display(entry.path), reason=f"{left} of its {entry.size} bytes are missing")
         if stream.read(1):
@@ -149,7 +162,8 @@ def _finished(descriptor: int, entry: Entry) -> os.stat_result:
     return os.fstat(descriptor)
 
 
-def _write(descriptor: int, piece: bytes) -> None:
+def write_all(descriptor: int, piece: bytes) -> None:
+    """A file may take less than it is given at once."""
     view = memoryview(piece)
     while view:
         view = view[os.write(descriptor, view) :]

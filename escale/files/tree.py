@@ -84,10 +84,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What was agreed on for one path, and the version its record had on the relay."""
+    """What was agreed on for one path: what it was, and what its record said of its versions.
+
+    `ancestors`: as in `escale.relay.index.Record`.
+    """
 
     entry: Entry
     version: int
+    ancestors: tuple[str, ...] = ()
 
 
 Tree = Mapping[str, Entry]

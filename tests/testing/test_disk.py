@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from escale.clock import SystemClock
-from escale.files.exchange import exchange
+from escale.files.exchange import Spot, exchange
 from escale.files.folder import Folder
 from escale.files.ledger import Ledger
 from escale.files.rules import Rules
@@ -41,7 +41,7 @@ def change_all(place: Path) -> None:
     os.truncate(place / "f", 2)
     os.link("f", "g", src_dir_fd=directory, dst_dir_fd=directory)
     os.symlink("f", place / "s")
-    assert exchange(os.fsencode(place / "f"), directory, b"g")
+    assert exchange(Spot(directory, b"f"), Spot(directory, b"g"))
     os.rename("g", "h", src_dir_fd=directory, dst_dir_fd=directory)
     os.replace(place / "h", place / "i")
     os.unlink(place / "i")
@@ -192,5 +192,5 @@ def test_an_install_can_be_followed(tmp_path: Path) -> None:
     with DiskHook(calls), folder.staging() as staging:
         folder.install([staging.add(arriving("a", b"one"), io.BytesIO(b"one"))], {"a": None})
     verbs = [verb for verb, name in calls if name in ("1", "a")]
-    assert verbs == ["open", "write", "utime", "fchmod", "link", "unlink"]
+    assert verbs == ["open", "write", "utime", "fchmod", "rename"]
     assert ("transaction", ":memory:") in calls
