@@ -22,6 +22,7 @@ def check_section(section: Section, draft: Draft, findings: Findings, may_lack_k
     _check_identity(section, draft, findings)
     _check_sizes(section, draft, findings)
     _check_format(section, draft, findings)
+    _check_pullers(draft, findings)
 
 
 def check_pairs(sections: Sequence[tuple[Section, Draft]], findings: Findings) -> None:
@@ -76,6 +77,17 @@ def _check_format(section: Section, draft: Draft, findings: Findings) -> None:
         draft.find(faults.CODEC_UNKNOWN, findings, "compression", value=section.compression)
     if draft.says_no("index"):
         draft.find(faults.NO_INDEX, findings, "index")
+    if section.deletions != "keep":
+        draft.find(faults.NO_DELETIONS, findings, "deletions", value=section.deletions)
+
+
+def _check_pullers(draft: Draft, findings: Findings) -> None:
+    """Two keys that 0.7 took for one; which of them would count must not depend on where they stand."""
+    count, names = draft.entries.get("puller count"), draft.entries.get("pullers")
+    if count is not None and names is not None:
+        later, earlier = sorted((count, names), key=lambda entry: entry.key_span.line, reverse=True)
+        span, facts = later.key_span, {"key": later.key, "other": earlier.key, "line": earlier.key_span.line}
+        findings.add(faults.PULLERS_TWICE, later.source, span, **facts)
 
 
 def _relay_of(section: Section) -> tuple[str, str, int | None, str]:

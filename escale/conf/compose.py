@@ -71,6 +71,8 @@ def _derived(draft: Draft, values: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     if draft.values.get("lock timeout", LOCK_DEFAULT) == LOCK_DEFAULT:
         made["lock_timeout"] = 3 * 86400.0 if is_old else 15 * 60.0
+    if "deletions" not in draft.values:
+        made["deletions"] = "keep" if is_old else "trash"
     if "hidden files" not in draft.values:
         made["hidden_files"] = not is_old
     if "client name" not in draft.values:

@@ -143,6 +143,11 @@ NO_SECRET = Fault(
     " 'ask:' or 'literal: TEXT'; anything else is a file if there is one of that name, or the secret itself.",
 )
 OUT_OF_RANGE = Fault("C211", "'{key}' must be between {least} and {most}, not {value}")
+NOT_A_LIMIT = Fault(
+    "C212",
+    "'{value}' is no limit for deletions",
+    "examples: 25% or 50 (the larger of the two counts), 10%, 200, off",
+)
 NOT_A_URL = Fault("C215", "'{key}' must start with {schemes}")
 BITS = Fault("C216", "'{unit}' means bits: {value} is only {bytes}", "write '{number} {better}' for bytes", severity=W)
 NO_UNIT = Fault(
@@ -199,6 +204,11 @@ PAGE_OVER_QUOTA = Fault(
     "make maxpagesize at most a quarter of disk quota",
     "What waits on the relay would never fit into the quota, and nothing would be sent.",
 )
+PULLERS_TWICE = Fault(
+    "C309",
+    "'{key}' here and '{other}' (line {line}) both say for whom updates wait",
+    "keep one: 'pullers' with names, or with a number",
+)
 USELESS_PASSPHRASE = Fault(
     "C311", "'passphrase' has no effect: encryption is off in [{section}]", "write: encryption = on", severity=W
 )
@@ -218,6 +228,12 @@ NO_INDEX = Fault(
     "C315",
     "relays of escale 0.7 without an index are not supported",
     "write index = yes, or index = topdir, here and in the files of all other clients",
+)
+NO_DELETIONS = Fault(
+    "C317",
+    "relays of escale 0.7 do not carry deletions: 'deletions = {value}' cannot be done in [{section}]",
+    "write in [{section}]: deletions = keep",
+    "With relay format = 0.7 a file that is deleted on one machine comes back from the others, as in 0.7.",
 )
 EXPOSED_FILE = Fault(
     "K201",

@@ -63,12 +63,14 @@ class Kind(ABC):
     """One kind of value.
 
     `word` is what the documentation calls it, `possible` what it may find; an empty text means something to a kind that
-    `may_be_empty`, and for the others the key counts as not set.
+    `may_be_empty`, and for the others the key counts as not set.  `percent_is_literal`: in INI files % is a sign like
+    others, and nothing is inserted.
     """
 
     word: ClassVar[str]
     possible: ClassVar[tuple[Fault, ...]] = ()
     may_be_empty: ClassVar[bool] = False
+    percent_is_literal: ClassVar[bool] = False
 
     def parse(self, raw: object, place: Place) -> Any:
         """The value of a text or native value; BadValue."""

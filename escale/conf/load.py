@@ -161,7 +161,8 @@ class _Loader:
 
         place = Place(entry.key, draft.base, self._environ, warn, self._may_lack_keys)
         try:
-            raw = inserted(entry, lookup) if isinstance(entry.value, str) and not entry.is_native else entry.value
+            is_literal = not isinstance(entry.value, str) or entry.is_native or key.kind.percent_is_literal
+            raw = entry.value if is_literal else inserted(entry, lookup)
             return key.kind.parse(raw, place)
         except BadValue as bad:
             self._report(bad, entry)

@@ -30,11 +30,15 @@ _BITS = re.compile(r"[KMGTP]b")
 
 @dataclass(frozen=True, slots=True)
 class Duration(Kind):
-    """Seconds.  With `words` (by flag) also yes and no: 0.7 has settings that are a time or a switch."""
+    """Seconds.  With `words` (by flag) also yes and no: 0.7 has settings that are a time or a switch.
+
+    `zero`: what 0 means, if it means that there is no limit; it is read as None.
+    """
 
     least: str
     most: str
     words: Mapping[bool, float | None] | None = None
+    zero: str = ""
     word = "length of time"
     possible = (faults.NOT_A_DURATION, faults.OUT_OF_RANGE)
 
@@ -45,16 +49,21 @@ class Duration(Kind):
         if self.words is not None and text == "0" and self.words[False] is None:
             return None
         seconds = seconds_of(text)
+        if self.zero and not seconds:
+            return None
         if not seconds_of(self.least) <= seconds <= seconds_of(self.most):
             raise BadValue(faults.OUT_OF_RANGE, least=self.least, most=self.most, value=text)
         return seconds
 
     def show(self, value: Any) -> str:
-        return "no" if value is None else duration_text(value)
+        if value is None:
+            return "0" if self.zero else "no"
+        return duration_text(value)
 
     @property
     def rule(self) -> str:
-        return f"{self.least} to {self.most}" + (", yes or no" if self.words is not None else "")
+        zero = f", 0 for {self.zero}" if self.zero else ""
+        return f"{self.least} to {self.most}{zero}" + (", yes or no" if self.words is not None else "")
 
 
 def seconds_of(text: str) -> float:
@@ -75,18 +84,26 @@ def duration_text(seconds: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Size(Kind):
-    """Bytes, in units of 1024; a number alone is MB, as in the code of 0.7."""
+    """Bytes, in units of 1024; a number alone is MB, as in the code of 0.7.
+
+    `zero`: what 0 means, if it means that there is no limit; it is read as None.
+    """
 
     least: int = 1
+    zero: str = ""
     word = "size"
     possible = (faults.NOT_A_SIZE, faults.NOT_A_SIZE_UNIT, faults.BITS, faults.NO_UNIT, faults.OUT_OF_RANGE)
 
-    def read(self, text: str, place: Place) -> int:
+    def read(self, text: str, place: Place) -> int | None:
         found = _SIZE.fullmatch(text)
         if found is None:
             raise BadValue(faults.NOT_A_SIZE, value=text)
+        if self.zero and text == "0":
+            return None
         number, unit = float(found[1].replace(",", ".")), found[2]
         value = self._bytes(text, number, unit, found, place)
+        if self.zero and not value:
+            return None
         if value < self.least:
             raise BadValue(faults.OUT_OF_RANGE, least=size_text(self.least), most="any number", value=text)
         return value
@@ -106,11 +123,12 @@ class Size(Kind):
         return int(number * _PREFIXES[known[1].lower()])
 
     def show(self, value: Any) -> str:
-        return size_text(value)
+        return "0" if value is None else size_text(value)
 
     @property
     def rule(self) -> str:
-        return f"at least {size_text(self.least)}" if self.least > 1 else "a number and KB, MB, GB or TB"
+        zero = f", 0 for {self.zero}" if self.zero else ""
+        return (f"at least {size_text(self.least)}" if self.least > 1 else "a number and KB, MB, GB or TB") + zero
 
 
 def size_text(size: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from .address import RelayAddress
 from .keys import Key
+from .limits import MaxDelete
 from .secrets import Secret
 
 
@@ -40,7 +41,7 @@ class Section:
 
     `refresh` is None for one pass, `lock_timeout` for never, `index` is 0 for one page or the number of levels of
     directories that have pages of their own, `proxy` is "none" to ignore the environment, `host_key` is a fingerprint,
-    "accept-new" or a path.
+    "accept-new" or a path, `pullers` are names or how many, `trash_keep` and `trash_size` are None for no limit.
     """
 
     name: str
@@ -64,6 +65,14 @@ class Section:
     passphrase: Secret | None
     mode: str
     puller_count: int | None
+    pullers: int | tuple[str, ...] | None
+    stale_after: float
+    on_stale: str
+    deletions: str
+    max_delete: MaxDelete
+    trash_keep: float | None
+    trash_size: int | None
+    deletion_memory: float
     refresh: float | None
     settle: float
     lock_timeout: float | None

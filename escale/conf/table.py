@@ -6,60 +6,12 @@ from .keys import Applies, Key, Scope, Since, no_effect
 from .kinds import Flag, Number, Patterns, Text, Words, choice
 from .paths import PathOrWord, Pattern
 from .quantities import KB, Duration, Size
+from .table_clients import DELETIONS, DIRECTION
 from .table_relay import IDENTITY, PLACES, RELAY
 
 NEW = Since.NEW
 PROGRAM, BOTH = Scope.PROGRAM, Scope.BOTH
 RESTART = Applies.RESTART
-
-_WHICH_WAY = "Direction and clients"
-
-_DIRECTION = (
-    Key(
-        "mode",
-        _WHICH_WAY,
-        choice(
-            "shared",
-            "upload",
-            "download",
-            "conservative",
-            synonyms={
-                "share": "shared",
-                "sharing": "shared",
-                "protective": "conservative",
-                "preservative": "conservative",
-            },
-        ),
-        "Which way files travel: both (shared), only from here (upload), only to here (download), or both without ever"
-        " replacing a file here (conservative).",
-        "shared",
-        aliases=("synchronization mode",),
-    ),
-    Key(
-        "push only",
-        _WHICH_WAY,
-        Flag(),
-        "The same as `mode = upload`. The alias says that the folder is only read.",
-        "no",
-        aliases=("read only",),
-    ),
-    Key(
-        "pull only",
-        _WHICH_WAY,
-        Flag(),
-        "The same as `mode = download`. The alias says that the folder is only written.",
-        "no",
-        aliases=("write only",),
-    ),
-    Key(
-        "puller count",
-        _WHICH_WAY,
-        Number(1, 1000),
-        "How many clients must have received a file before it leaves the relay.",
-        default_text="all clients known on the relay; with relay format 0.7: one",
-        aliases=("pullers",),
-    ),
-)
 
 _WHEN = "Rhythm"
 
@@ -249,5 +201,15 @@ _ACCEPTED = (
     no_effect("homogeneous clients", "A note of the 0.7 wizard for itself."),
 )
 
-KEYS: tuple[Key, ...] = (*PLACES, *IDENTITY, *_DIRECTION, *_RHYTHM, *_FILES, *RELAY, *_HOUSEKEEPING, *_ACCEPTED)
+KEYS: tuple[Key, ...] = (
+    *PLACES,
+    *IDENTITY,
+    *DIRECTION,
+    *DELETIONS,
+    *_RHYTHM,
+    *_FILES,
+    *RELAY,
+    *_HOUSEKEEPING,
+    *_ACCEPTED,
+)
 """All rows, in the order in which they are documented."""

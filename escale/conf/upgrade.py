@@ -1,4 +1,4 @@
-"""Upgrading a file of 0.7: lines without effect out, units in, private settings named as options.
+"""Upgrading a file of 0.7: lines without effect out, units in, private settings named as options, deletions kept.
 
 The file is edited where it stands, line by line, so comments, order and alignment remain.  First a plan is made and
 can be shown; secrets are not in what is shown.  Then it is carried out, and the old file is kept beside it.
@@ -16,11 +16,15 @@ from pathlib import Path
 
 from ..errors import LocalError
 from .document import Document, Entry
+from .keys import Since
 from .kinds import FLAGS, BadValue, Place, TlsVersion
 from .lookup import find, option_name, suggestion
 from .problems import Findings, Problem, Source
 from .quantities import Duration, Size, size_text
 from .read import read_document
+
+KEEP = "deletions = keep"
+"""Who wrote the file relied on it: with 0.7 nothing that is deleted on one machine is deleted on another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +65,18 @@ def plan_upgrade(path: Path) -> tuple[Upgrade, tuple[Problem, ...]]:
     edits = {edit.first: edit for edit in _edits(document)}
     source = document.source
     before = [source.shown(number) for number in range(1, len(source.lines) + 1)]
-    lines: list[str] = []
-    after: list[str] = []
+    place = _place_of_keep(document)
+    lines = [KEEP] if place == 0 else []
+    after = [*lines]
     number = 1
     while number <= len(source.lines):
         edit = edits.get(number, _Edit(number, number, source.lines[number - 1], before[number - 1]))
         if edit.text is not None:
             lines.append(edit.text)
             after.append(edit.shown)
+        if place is not None and number <= place <= edit.last:
+            lines.append(KEEP)
+            after.append(KEEP)
         number = edit.last + 1
     return Upgrade(source.path, lines, before, after, source.ending), findings.sorted()
 
@@ -103,6 +111,23 @@ def _free_name(path: Path) -> Path:
         number += 1
         kept = path.with_name(f"{path.name}.bak{number}")
     return kept
+
+
+def _place_of_keep(document: Document) -> int | None:
+    """The line below which KEEP is to stand: the end of what stands above the sections.
+
+    None for a file that knows a setting which 0.7 did not have: its author knew that deletions travel.
+    """
+    keys = [find(entry.key) for block in (document.common, *document.sections) for entry in block.entries]
+    is_new = any(key is not None and key.since is Since.NEW for key in keys)
+    if is_new or not document.sections or document.source.path.suffix == ".toml":
+        return None
+    if document.common.entries:
+        return max(entry.last_line for entry in document.common.entries)
+    above = document.sections[0].span.line - 1
+    while above and document.source.lines[above - 1].startswith(("#", ";")):
+        above -= 1
+    return above
 
 
 def _edits(document: Document) -> Iterator[_Edit]:

@@ -13,11 +13,14 @@ from escale.cli.escale import COMMANDS
 from escale.conf import load as loading
 from escale.conf.compose import FOLDED
 from escale.conf.keys import OPTION, Scope
+from escale.conf.limits import MaxDelete
 from escale.conf.load import load
 from escale.conf.settings import Config, Section
 from escale.conf.table import KEYS
 
 from .support import SECTION, config_of, load_text, write
+
+DAY = 86400.0
 
 VALUES = {
     "local path": "a",
@@ -45,6 +48,14 @@ VALUES = {
     "push only": "yes",
     "pull only": "yes",
     "puller count": "3",
+    "pullers": "anna, bert",
+    "stale after": "2 d",
+    "on stale": "release",
+    "deletions": "keep",
+    "max delete": "10%",
+    "trash keep": "1 w",
+    "trash size": "0",
+    "deletion memory": "90 d",
     "refresh": "2 min",
     "settle": "0 s",
     "lock timeout": "1 h",
@@ -137,6 +148,9 @@ def test_defaults(tmp_path: Path) -> None:
     assert (section.mode, section.encryption, section.index, section.relay_format) == ("shared", "off", 0, "1")
     assert (section.maxpagesize, section.disk_quota, section.include) == (200 * 1024**2, None, ())
     assert (section.hidden_files, section.checksum, section.puller_count) == (True, "sha512", None)
+    assert (section.deletions, section.max_delete, section.pullers) == ("trash", MaxDelete(50, 25.0), None)
+    assert (section.trash_keep, section.trash_size, section.deletion_memory) == (30 * DAY, 20 << 30, 365 * DAY)
+    assert (section.stale_after, section.on_stale) == (7 * DAY, "hold")
     assert config.state_dir == tmp_path / ".local/state/escale"
     assert (config.log_file, config.control_socket, config.keep_alive, config.verbosity) == (None, None, None, 1)
     assert str(section.origin("refresh")) == "default"
@@ -144,7 +158,8 @@ def test_defaults(tmp_path: Path) -> None:
 
 def test_the_old_format_has_defaults_of_its_own(tmp_path: Path) -> None:
     (old,) = config_of(tmp_path, SECTION + "relay format = 0.7\nlock timeout = yes\n").sections
-    assert (old.lock_timeout, old.hidden_files, old.compression) == (3 * 86400.0, False, "bz2")
+    assert (old.lock_timeout, old.hidden_files, old.compression) == (3 * DAY, False, "bz2")
+    assert old.deletions == "keep"
     write(tmp_path, "escale-key-1 " + "A" * 43 + "=\n", "pem")
     (old,) = config_of(tmp_path, SECTION + "relay format = 0.7\nencryption = yes\nkey = pem\n").sections
     assert old.encryption == "fernet"
@@ -235,12 +250,59 @@ def test_the_user_of_the_address_is_the_user(tmp_path: Path) -> None:
         ("user", "100%% sure", "100% sure"),
         ("exclude", "%(client name)s*", ("me*",)),
         ("verify ssl", "off", False),
+        ("pullers", "anna, bert,anna", ("anna", "bert")),
+        ("pullers", "2", 2),
+        ("pullers", "2,", ("2",)),
+        ("puller count", "2", 2),
+        ("max delete", "off", MaxDelete()),
+        ("max delete", "no", MaxDelete()),
+        ("max delete", "0", MaxDelete(0)),
+        ("max delete", "200 files", MaxDelete(200)),
+        ("max delete", "12,5 %", MaxDelete(None, 12.5)),
+        ("max delete", "12.5%%", MaxDelete(None, 12.5)),
+        ("max delete", "50% or 100 files", MaxDelete(100, 50.0)),
+        ("max delete", "100 or 50%", MaxDelete(100, 50.0)),
+        ("trash keep", "0", None),
+        ("trash keep", "0 d", None),
+        ("trash keep", "2 w", 14 * 86400.0),
+        ("trash size", "0", None),
+        ("trash size", "0 GB", None),
+        ("deletion memory", "1 d", 86400.0),
     ],
 )
 def test_values(tmp_path: Path, key: str, text: str, value: object) -> None:
     lines = SECTION.replace("file", "sftp\naddress = host") + f"maxpagesize = 1 KB\n{key} = {text}\n"
     (section,) = config_of(tmp_path, lines).sections
     assert getattr(section, key.replace(" ", "_")) == value
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("max delete = 100 or 50%", "50% or 100"),
+        ("max delete = no", "off"),
+        ("pullers = 2", "2"),
+        ("pullers = bert,anna", "bert, anna"),
+        ("trash keep = 0 d", "0"),
+        ("trash size = 0", "0"),
+    ],
+)
+def test_a_value_that_is_shown_is_read_as_the_same(tmp_path: Path, line: str, shown: str) -> None:
+    key = line.partition(" =")[0]
+    (section,) = config_of(tmp_path, SECTION + line + "\n").sections
+    text = next(one.text for one in section.effective if one.name == key)
+    assert text == shown
+    (again,) = config_of(tmp_path, SECTION + f"{key} = {text}\n").sections
+    assert getattr(again, key.replace(" ", "_")) == getattr(section, key.replace(" ", "_"))
+
+
+def test_lists_and_numbers_of_toml(tmp_path: Path) -> None:
+    text = '[repository.a]\nlocal-path = "a"\naddress = "/r"\npullers = ["anna", "bert"]\nmax-delete = 20\n'
+    (section,) = config_of(tmp_path, text, "test.toml").sections
+    assert (section.pullers, section.max_delete) == (("anna", "bert"), MaxDelete(20))
+    text = text.replace('["anna", "bert"]', "2").replace("= 20", '= "25% or 50"')
+    (section,) = config_of(tmp_path, text, "test.toml").sections
+    assert (section.pullers, section.max_delete) == (2, MaxDelete(50, 25.0))
 
 
 def test_options_are_passed_unchanged(tmp_path: Path) -> None:

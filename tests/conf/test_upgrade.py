@@ -36,6 +36,7 @@ pullers=3
 
 NEW = """# the file of 2012
 refresh    = 60 s$$$$$$
+deletions = keep
 
 [work]
 path : a
@@ -70,8 +71,29 @@ def test_an_upgraded_file_means_the_same_without_warnings(tmp_path: Path) -> Non
     after = load(tmp_path / "test.conf", {"HOME": str(tmp_path)})
     assert before.config is not None and after.config is not None
     assert after.problems == ()
-    shown = [[(one.name, one.text) for one in config.sections[0].effective] for config in (before.config, after.config)]
+    shown = [{one.name: one.text for one in config.sections[0].effective} for config in (before.config, after.config)]
+    assert (shown[0].pop("deletions"), shown[1].pop("deletions")) == ("trash", "keep")
     assert shown[0] == shown[1]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("[a]\npath = b\n", "deletions = keep\n[a]\npath = b\n"),
+        ("# mine\n\n; of a\n[a]\npath = b\n", "# mine\n\ndeletions = keep\n; of a\n[a]\npath = b\n"),
+        ("[DEFAULT]\nrefresh =\n  60 s\n\n[a]\n", "[DEFAULT]\nrefresh =\n  60 s\ndeletions = keep\n\n[a]\n"),
+        ("[a]\npath = b\nmaintainer = me\n[DEFAULT]\ncache = x\n", "[a]\npath = b\n[DEFAULT]\ndeletions = keep\n"),
+        ("deletions = propagate\n[a]\npath = b\n", None),
+        ("[a]\npath = b\nrelay format = 0.7\n", None),
+        ("[a]\npath = b\noption x = 1\n", None),
+        ("# nothing\n", None),
+    ],
+)
+def test_a_file_of_07_says_that_deletions_do_not_travel(tmp_path: Path, before: str, after: str | None) -> None:
+    """GIVEN a file that only knows settings of 0.7, WHEN it is upgraded, THEN deletions stay where they are."""
+    plan, _ = plan_upgrade(write(tmp_path, before))
+    assert ("+deletions = keep" in plan.diff) is (after is not None)
+    assert "\n".join(plan.lines) == (after or before)
 
 
 def test_older_copies_are_kept(tmp_path: Path) -> None:
@@ -82,10 +104,10 @@ def test_older_copies_are_kept(tmp_path: Path) -> None:
 
 
 def test_line_endings_and_links_stay(tmp_path: Path) -> None:
-    real = write(tmp_path, "[a]\r\nquota = 2\r\n", "real.conf")
+    real = write(tmp_path, "[a]\r\nquota = 2\r\nsettle = 1 s\r\n", "real.conf")
     (tmp_path / "link.conf").symlink_to(real)
     carry_out(plan_upgrade(tmp_path / "link.conf")[0])
-    assert real.read_bytes() == b"[a]\r\nquota = 2 MB\r\n"
+    assert real.read_bytes() == b"[a]\r\nquota = 2 MB\r\nsettle = 1 s\r\n"
     assert (tmp_path / "link.conf").is_symlink()
 
 
