@@ -36,6 +36,8 @@ class Multistatus:
         except ElementTree.ParseError as error:
             # So ends a listing during which a file went away, on servers that notice only after they began to answer.
             raise Unreachable(where=where, reason=f"its listing is not XML: {error}") from error
+        except (ValueError, LookupError) as error:
+            raise Corrupt(where=where, reason=f"its listing cannot be read: {error}") from error
         if self._root.tag != f"{_DAV}multistatus":
             raise Corrupt(where=where, reason="its listing is not a WebDAV multistatus")
 
@@ -46,10 +48,20 @@ class Multistatus:
     def _blobs(self) -> Iterator[BlobInfo]:
         for response in self._root.iterfind(f"{_DAV}response"):
             properties = _properties(response)
-            name = _name(response.findtext(f"{_DAV}href", ""))
+            name = self._name(response.findtext(f"{_DAV}href", ""))
             if not name or properties.find(f"{_DAV}resourcetype/{_DAV}collection") is not None:
                 continue
             yield self._blob(name, properties)
+
+    def _name(self, href: str) -> str:
+        """The last part of a path or of a whole address; what stands before differs behind reverse proxies.
+
+        Not everybody escapes what he should: a bare "?" or "#" in a path belongs to the name only if it is escaped.
+        """
+        try:
+            return unquote(urlsplit(href.strip()).path.rstrip("/").rpartition("/")[2])
+        except ValueError as error:
+            raise Corrupt(where=self._where, reason=f"its listing holds the address {href[:200]!r}") from error
 
     def _blob(self, name: str, properties: ElementTree.Element) -> BlobInfo:
         size = _text(properties, "getcontentlength")
@@ -57,7 +69,9 @@ class Multistatus:
         try:
             mtime = parsedate_to_datetime(modified).timestamp() if modified else None
             length = int(size or 0)
-        except ValueError as error:
+            if length < 0:
+                raise ValueError(f"it has {length} bytes")
+        except (ValueError, ArithmeticError, LookupError) as error:
             raise Corrupt(where=self._where, reason=f"its listing is wrong about {name!r}: {error}") from error
         # Apache calls the tag of a file weak in its first second, and then the same tag strong.
         tag = _text(properties, "getetag").removeprefix("W/")
@@ -87,11 +101,3 @@ def _properties(response: ElementTree.Element) -> ElementTree.Element:
 
 def _text(properties: ElementTree.Element, tag: str) -> str:
     return (properties.findtext(f"{_DAV}{tag}") or "").strip()
-
-
-def _name(href: str) -> str:
-    """The last part of a path or of a whole address; what stands before differs behind reverse proxies.
-
-    Not everybody escapes what he should: a bare "?" or "#" in a path belongs to the name only if it is escaped.
-    """
-    return unquote(urlsplit(href.strip()).path.rstrip("/").rpartition("/")[2])
