@@ -64,7 +64,7 @@ class Marker:
                 str(found["exclusion"]),
             )
             hasher(marker.algorithm)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise Corrupt(where=f"{where}/{MARKER}", reason="it is not the marker of a relay") from error
         if marker.exclusion not in ("create", "listing") or not 0 <= marker.levels <= 64:
             raise Corrupt(where=f"{where}/{MARKER}", reason="it holds values that no client writes")
