@@ -68,7 +68,7 @@ def answer(service: Steerable, line: bytes) -> bytes:
     try:
         request = json.loads(line)
         reply = _reply(service, request if isinstance(request, dict) else {})
-    except (ValueError, TimeoutError) as error:
+    except (ValueError, TimeoutError, RecursionError) as error:
         reply = _refusal(str(error) or "no answer in time")
     return json.dumps(reply).encode("ascii")
 
@@ -145,7 +145,7 @@ class Remote:
         line = ask(place, json.dumps({**request, "config": self._config}).encode("ascii"), OUTCOME_S_MAX + 5)
         if line is None:
             return None
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             reply = json.loads(line)
             return reply if isinstance(reply, dict) else None
         return None

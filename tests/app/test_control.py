@@ -121,3 +121,12 @@ def test_the_second_service_listens_at_the_next_place(server, tmp_path):
 
 def test_without_any_place_there_is_no_server(tmp_path, service):
     assert serve([tmp_path / "a" / "b" / "c", tmp_path / ("x" * 120)], service) is None
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"[" * 60_000, b'{"do":' * 10_000, b"\xff", b'{"do": [1]}', b'{"do": "stop", "sections": 5}']
+)
+def test_a_line_that_is_no_request_is_refused(service, line):
+    reply = json.loads(answer(service, line))
+    assert not reply["ok"] and reply["problems"]
+    assert not service.orders
