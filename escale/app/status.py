@@ -214,5 +214,5 @@ def read_status(path: Path) -> ServiceStatus | None:
     """The last state that was written, or None if there is none or it cannot be understood."""
     try:
         return ServiceStatus.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
