@@ -27,7 +27,10 @@ class Participant:
         """Corrupt for anything else."""
         try:
             found = json.loads(data)
-            return cls(str(found["client"]), bool(found["pulls"]), str(found["incarnation"]))
+            name = str(found["client"])
+            # Half a surrogate pair, which JSON can spell, is no character and could not be said to anybody.
+            name.encode()
+            return cls(name, bool(found["pulls"]), str(found["incarnation"]))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise Corrupt(where=where, reason="it is not an entry of the roster") from error
 
