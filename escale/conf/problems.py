@@ -13,14 +13,16 @@ from pathlib import Path
 from ..errors import ConfigError
 from .faults import Fault, Severity
 
-_CREDENTIALS = re.compile(r"[^\s/:@'\"=(]*:(?!//).*@")
+_CREDENTIALS = re.compile(r"(?<![^\s/:@'\"=(])[^\s/:@'\"=(]*:(?!//).*@")
+"""It begins where a word begins: from every letter of a word the search would be quadratic in its length."""
+
 _WORDS_BESIDE = 6
 """Width of the column with line numbers."""
 
 
 def harmless(text: str) -> str:
     """The text without the `user:password@` of addresses in it, and without control characters."""
-    hidden = _CREDENTIALS.sub("***@", text)
+    hidden = _CREDENTIALS.sub("***@", text) if "@" in text else text
     return "".join(character if character.isprintable() else " " for character in hidden)
 
 

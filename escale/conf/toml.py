@@ -21,7 +21,11 @@ OPTIONS = "option"
 """The table inside a section that holds the parameters of the storage driver."""
 
 _HEADER = re.compile(r"\s*\[(?P<path>[^\[].*?)\]\s*(#.*)?")
-_STATEMENT = re.compile(r"\s*(?P<path>(?:[A-Za-z0-9_.\s-]|\"[^\"]*\"|'[^']*')+?)\s*=\s*(?P<value>.*)", re.DOTALL)
+_NAME = r"(?:[A-Za-z0-9_.-]|\"[^\"]*\"|'[^']*')"
+_STATEMENT = re.compile(rf"\s*(?P<path>{_NAME}(?:\s*{_NAME})*)\s*=\s*(?P<value>.*)", re.DOTALL)
+STATEMENT_LINES_MAX = 1000
+"""Lines in which the end of a statement is looked for: each of them is a reading of all before it."""
+
 _PLACE_IN_TEXT = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
@@ -41,7 +45,8 @@ def read_toml(source: Source, findings: Findings) -> Document:
     document = Document(source, Block(source, "", Span(1, 1)))
     try:
         values = tomli.loads("\n".join(source.lines))
-    except tomli.TOMLDecodeError as error:
+    except ValueError as error:
+        # Mostly a TOMLDecodeError; a number of thousands of digits is Python's own.
         _report(error, source, findings)
         return document
     except RecursionError:
@@ -136,10 +141,10 @@ def _end_of(lines: Sequence[str], first: int) -> int:
     """The last line of the statement that begins there."""
     import tomli
 
-    for last in range(first, len(lines)):
+    for last in range(first, min(len(lines), first + STATEMENT_LINES_MAX)):
         try:
             tomli.loads("\n".join(lines[first : last + 1]))
-        except tomli.TOMLDecodeError:
+        except (ValueError, RecursionError):
             continue
         return last
     return first
@@ -151,7 +156,7 @@ def _path(text: str) -> tuple[str, ...]:
 
     try:
         value: object = tomli.loads(f"{text} = 0")
-    except tomli.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return (text,)
     names = []
     while isinstance(value, dict):
