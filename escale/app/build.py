@@ -15,6 +15,8 @@ from ..conf.secrets import Ask, Secret
 from ..conf.settings import Config, Section
 from ..digest import DEFAULT, short_name
 from ..events import Reporter
+from ..files.folder import Folder
+from ..files.ledger import Ledger
 from ..files.rules import Rules
 from ..relay.client import Settings
 from ..relay.plan import Mode
@@ -24,7 +26,8 @@ from ..store.memory import MemoryStore
 from ..store.remote import Address, open_store
 from ..store.wrapped import CountingStore, RetryingStore, Traffic
 from .ahead import ReadAheadStore
-from .connection import Connection, Parts
+from .connection import Connection, Parts, TrashLimit
+from .guard import DeletionLimit
 from .link import Link
 from .syncing import SyncLoop
 from .together import run_together
@@ -48,11 +51,17 @@ def build_section(
 
     `ask` is None where nobody can be asked for a password.
     """
+    connection = build_connection(config, section, environ, clock, ask)
+    return SyncLoop(section.name, connection, section.refresh or REFRESH_S, section.disk_quota, clock, reporter)
+
+
+def build_connection(
+    config: Config, section: Section, environ: Mapping[str, str], clock: Clock, ask: Ask | None = None
+) -> Connection:
+    """The client of one section and its way to the relay, for whoever wants to look at the relay only."""
     rng = random.Random(os.urandom(16))
     traffic = Traffic()
     address = relay_address(section, environ, ask)
-    is_local = address.scheme == "file"
-    link = Link(traffic, clock, os.cpu_count() or 1, is_local)
     key = _key(section, environ, ask)
     seal = _seal(section, key, clock, config.state_dir)
 
@@ -62,10 +71,7 @@ def build_section(
         return races_create(lambda: open_store(replace(address, owner=owner)), run_together, rng, clock, owner)
 
     def opened(owner: str, look_only: bool) -> BlobStore:
-        if is_local and not _local_relay(Path(address.path), look_only):
-            return MemoryStore()
-        retrying = RetryingStore(open_store(replace(address, owner=owner)), clock, rng, section.max_retries + 1)
-        return ReadAheadStore(CountingStore(retrying, clock, traffic))
+        return _opened(replace(address, owner=owner), look_only, section.max_retries, traffic, clock, rng)
 
     parts = Parts(
         section=section.name,
@@ -83,10 +89,14 @@ def build_section(
         patience_s=PATIENCE_S,
         open_store=opened,
         certify=certify,
-        link=link,
+        link=Link(traffic, clock, os.cpu_count() or 1, address.scheme == "file"),
+        pullers=frozenset(section.pullers) if isinstance(section.pullers, tuple) else None,
+        stale_after_s=section.stale_after,
+        releases_stale=section.on_stale == "release",
+        max_delete=DeletionLimit(section.max_delete.count, section.max_delete.percent),
+        trash=TrashLimit(section.trash_keep, section.trash_size, section.deletions == "propagate"),
     )
-    connection = Connection(parts, clock, rng)
-    return SyncLoop(section.name, connection, section.refresh or REFRESH_S, section.disk_quota, clock, reporter)
+    return Connection(parts, clock, rng)
 
 
 def open_relay_store(section: Section, environ: Mapping[str, str], ask: Ask | None = None) -> BlobStore:
@@ -117,6 +127,17 @@ def relay_address(section: Section, environ: Mapping[str, str], ask: Ask | None 
     )
 
 
+def open_folder(config: Config, section: Section, clock: Clock) -> tuple[Folder, Ledger]:
+    """The folder of a section without its relay, and its ledger, to be closed; LocalError, NoLocalSpace.
+
+    Where the section has no ledger yet, none is made: what is noted then is forgotten.
+    """
+    path = ledger_path(config.state_dir, section)
+    ledger = Ledger(path if path.exists() else Path(":memory:"))
+    algorithm = ledger.meta("algorithm") or section.checksum or DEFAULT
+    return Folder(section.local_path, _rules(section), ledger, clock, algorithm), ledger
+
+
 def ledger_path(state_directory: Path, section: Section) -> Path:
     """One ledger for a folder and a relay: what was agreed on with one relay means nothing on another."""
     label = re.sub(r"[^A-Za-z0-9_-]+", "_", section.name)[:60]
@@ -125,8 +146,8 @@ def ledger_path(state_directory: Path, section: Section) -> Path:
 
 
 def _settings(section: Section) -> Settings:
-    count = section.puller_count
-    if count is None and section.relay_format == "0.7":
+    count = section.pullers if isinstance(section.pullers, int) else section.puller_count
+    if count is None and section.pullers is None and section.relay_format == "0.7":
         count = 1  # The original's meaning of "unset"; there is no roster in its format.
     return Settings(
         mode=Mode(section.mode),
@@ -136,6 +157,8 @@ def _settings(section: Section) -> Settings:
         workers=os.cpu_count() or 1,
         lock_timeout_s=math.inf if section.lock_timeout is None else section.lock_timeout,
         algorithm=section.checksum or DEFAULT,
+        deletes=section.deletions != "keep",
+        deletion_memory_s=section.deletion_memory,
     )
 
 
@@ -171,6 +194,15 @@ def _seal(section: Section, key: Key | None, clock: Clock, state_directory: Path
     if section.relay_format == "0.7":
         return FernetSeal(key, clock, state_directory)
     return StreamSeal(key)
+
+
+def _opened(
+    address: Address, look_only: bool, retries: int, traffic: Traffic, clock: Clock, rng: random.Random
+) -> BlobStore:
+    if address.scheme == "file" and not _local_relay(Path(address.path), look_only):
+        return MemoryStore()
+    retrying = RetryingStore(open_store(address), clock, rng, retries + 1)
+    return ReadAheadStore(CountingStore(retrying, clock, traffic))
 
 
 def _local_relay(directory: Path, look_only: bool) -> bool:
