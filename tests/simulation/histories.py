@@ -123,7 +123,7 @@ class History:
 
     def _edit(self) -> None:
         user = self.users[self.rng.choice(self.machines).name]
-        self._tell(user.name, "user", user.act())
+        self._tell(user.name, "user", user.draw())
 
     def _restart(self) -> None:
         idle = [machine for machine in self.machines if machine.name not in self.scheduler.hanging]

@@ -64,6 +64,8 @@ class SimMachine(Machine):
 class Saved:
     """A world as it was: blobs, and of each machine its folder, its ledger and its clock."""
 
+    starts: int
+    now: float
     blobs: dict[str, tuple[bytes, float]]
     machines: dict[str, tuple[Tree, dict[str, int], bytes, float]]
 
@@ -89,10 +91,12 @@ class SimWorld(World):
             tree = machine.tree()
             times = read_times(machine.folder, tree)
             saved[machine.name] = (tree, times, machine.ledger.save(), machine.clock.now())
-        return Saved(dict(self.blobs), saved)
+        return Saved(self.starts, self.clock.now(), dict(self.blobs), saved)
 
     def restore(self, saved: Saved) -> None:
         """As it was, with no process running."""
+        self.starts = saved.starts
+        self.clock = SimClock(saved.now)
         self.blobs.clear()
         self.blobs.update(saved.blobs)
         for machine in self.machines:
