@@ -219,7 +219,7 @@ class SftpStore(BlobStore):
             raise
         except StatusError as error:
             raise self._refusal(connection, name, error) from error
-        except (OSError, EOFError, paramiko.SSHException, paramiko.SFTPError) as error:
+        except (*sftp.BROKEN, paramiko.SSHException, paramiko.SFTPError) as error:
             self._drop(connection)
             raise Unreachable(where=self.url, reason=self._reason(error)) from error
 
@@ -282,7 +282,7 @@ def _connect(login: Login, timeout_s: float) -> Connection:
         channel = client.open_sftp()
         channel.get_channel().settimeout(timeout_s)  # type: ignore[union-attr]
         server = client.get_transport().remote_version  # type: ignore[union-attr]
-    except (OSError, EOFError, paramiko.SSHException, paramiko.SFTPError) as error:
+    except (*sftp.BROKEN, paramiko.SSHException, paramiko.SFTPError) as error:
         client.close()
         raise Unreachable(where=login.where, reason=f"it does not open SFTP: {error}") from error
     return Connection(client, channel, sftp.READ_SIZE_OPENSSH if "OpenSSH" in server else sftp.READ_SIZE)

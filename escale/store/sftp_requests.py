@@ -9,6 +9,7 @@ numbered packet and `_read_response` reads one and hands it to the object that w
 from __future__ import annotations
 
 import io
+import struct
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +44,14 @@ IN_FLIGHT = 4 * 1024 * 1024
 Not more: the library takes packets from the front of one growing array, so twice as much costs four times the work.
 """
 
+ENTRIES_MAX = 500_000
+"""Names of a directory that we take; a relay has a handful for each page."""
+
 READDIRS = 4
 """Directory reads sent together: each brings about a hundred names, and a relay has a few."""
+
+BROKEN = (OSError, EOFError, struct.error)
+"""What is raised when the connection is lost, and when a packet is too short for what it should hold."""
 
 
 class StatusError(Exception):
@@ -77,7 +84,7 @@ class Answers:
             self._channel._read_response()
         kind, message = self._answers.pop(number)
         if kind == STATUS:
-            code, text = message.get_int(), message.get_text()
+            code, text = message.get_int(), message.get_string().decode("utf-8", "replace")
             if code != OK:
                 raise StatusError(code, text)
         return kind, message
@@ -220,9 +227,15 @@ class Upload:
 
 
 def attributes(message: Message) -> SFTPAttributes:
-    """The attributes that begin at the message's present position."""
+    """The attributes that begin at the message's present position; EOFError if they count more than there is."""
     from paramiko.sftp_attr import SFTPAttributes
 
+    start = message.packet.tell()
+    flags = message.get_int()
+    message.get_bytes(sum(size for flag, size in _ATTRIBUTE_BYTES.items() if flags & flag))
+    if flags & SFTPAttributes.FLAG_EXTENDED:
+        _must_hold(message, message.get_int())
+    message.packet.seek(start)
     found: SFTPAttributes = SFTPAttributes._from_msg(message)  # type: ignore[attr-defined]
     return found
 
@@ -239,6 +252,24 @@ def no_attributes() -> SFTPAttributes:
     return SFTPAttributes()
 
 
+_ATTRIBUTE_BYTES = {1: 8, 2: 8, 4: 4, 8: 8}
+"""By flag, the bytes of what comes before the extended attributes: size, owner, permissions, times."""
+
+
+def _must_hold(message: Message, count: int) -> None:
+    """EOFError unless so many items of two texts can follow.
+
+    The library reads zeros where a packet has ended, so a count of four thousand million would keep it busy for hours.
+    """
+    left = len(message.asbytes()) - message.packet.tell()
+    if count * _ITEM_BYTES_MIN > left:
+        raise EOFError(f"a packet announces {count} items and ends after {left} bytes")
+
+
+_ITEM_BYTES_MIN = 8
+"""Two texts without characters: their lengths."""
+
+
 def list_directory(answers: Answers, path: str) -> list[tuple[bytes, SFTPAttributes]]:
     """All entries of a directory with their attributes, in no order; two turns for up to a few hundred names."""
     handle = answers.ask(OPENDIR, path).get_string()
@@ -252,13 +283,17 @@ def list_directory(answers: Answers, path: str) -> list[tuple[bytes, SFTPAttribu
                 if error.code != END:
                     raise
                 has_ended = True
+        if len(entries) > ENTRIES_MAX:
+            raise StatusError(FAILURE, f"its listing has more than {ENTRIES_MAX} names")
     answers.send(CLOSE, handle)
     return entries
 
 
 def _names(message: Message) -> list[tuple[bytes, SFTPAttributes]]:
     entries = []
-    for _ in range(message.get_int()):
+    count = message.get_int()
+    _must_hold(message, count)
+    for _ in range(count):
         name = message.get_string()
         message.get_string()  # the line of `ls -l`
         entries.append((name, attributes(message)))

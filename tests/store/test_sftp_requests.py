@@ -1,0 +1,39 @@
+"""Packets that announce more than they hold, read without waiting for the rest."""
+
+from __future__ import annotations
+
+import pytest
+from paramiko import Message
+
+from escale.store.sftp_requests import BROKEN, StatusError, attributes, list_directory
+from tests.fuzz import target_listings
+from tests.fuzz.bounds import bounded
+
+MANY = (1 << 32) - 1
+
+
+def number(value: int) -> bytes:
+    return value.to_bytes(4, "big")
+
+
+def test_attributes_are_read_where_they_begin() -> None:
+    message = Message(number(0x1 | 0x4 | 0x80000000) + bytes(7) + b"\x05" + number(0o100644) + number(1) + bytes(8))
+    found = attributes(message)
+    assert (found.st_size, found.st_mode) == (5, 0o100644)
+
+
+def test_extended_attributes_without_number() -> None:
+    with bounded(1.0, 16), pytest.raises(EOFError):
+        attributes(Message(number(0x80000000) + number(MANY)))
+
+
+@pytest.mark.parametrize("conversation", [target_listings.sftp_conversation(MANY, 0, 0, b""), b"\0\0\0\x02\x02\0"])
+def test_a_listing_that_ends_too_early(conversation: bytes) -> None:
+    with bounded(1.0, 16), target_listings.sftp_answers(conversation) as answers, pytest.raises(BROKEN):
+        list_directory(answers(), "/relay")
+
+
+def test_a_refusal_in_another_encoding() -> None:
+    with target_listings.sftp_answers(target_listings.SFTP_REFUSAL) as answers, pytest.raises(StatusError) as caught:
+        list_directory(answers(), "/relay")
+    assert caught.value.text == "no \N{REPLACEMENT CHARACTER}"
