@@ -153,7 +153,7 @@ class FtpStore(BlobStore):
             yield
         except EscaleError:
             raise
-        except (ftplib.Error, OSError, EOFError) as error:
+        except (ftplib.Error, OSError, EOFError, ValueError, OverflowError) as error:
             raise _translated(self.url, error, self._login.timeout_s) from error
 
     def _entries(self, prefix: str) -> Sequence[BlobInfo]:
@@ -286,4 +286,7 @@ def _translated(url: str, error: Exception, timeout_s: float) -> StoreError | Se
             return Refused(where=url, reason=f"its certificate is not accepted: {error.verify_message}")
         case TimeoutError():
             return Unreachable(where=url, reason=f"no answer within {timeout_s:g} s")
+        case ValueError() | OverflowError():
+            # A reply that is not text, or a port that there cannot be.
+            return Refused(where=url, reason=f"it answers what no FTP server says: {error}")
     return Unreachable(where=url, reason=reply or "the connection was lost")

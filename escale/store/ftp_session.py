@@ -28,9 +28,12 @@ LISTING_MAX = 64 * 1024 * 1024
 """Bytes of a listing we take: half a million names.  A relay has a handful for each page."""
 
 _LIST_LINE = re.compile(
-    rb"(?P<kind>[-dlbcps])\S{9,}\s+\d+\s+\S+\s+\S+\s+(?P<size>\d+)\s\w{3}\s+\d+\s+[\d:]+\s(?P<name>.+)"
+    rb"(?P<kind>[-dlbcps])\S{9,}\s+\d+\s+\S+\s+\S+\s+(?P<size>\d{1,19})\s\w{3}\s+\d+\s+[\d:]+\s(?P<name>.+)"
 )
 """As `ls -l` prints it.  Exactly one blank before the name: names may begin with more."""
+
+_BYTES = re.compile(r"[0-9]{1,19}")
+"""Any number that fits into 64 bits, and few others."""
 
 _MOMENT = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\.\d+)?")
 
@@ -235,7 +238,12 @@ def _path(name: str) -> str:
 
 def _size(reply: str) -> int | None:
     code, _, number = reply.partition(" ")
-    return int(number) if code == "213" and number.strip().isdigit() else None
+    return _whole(number.strip()) if code == "213" else None
+
+
+def _whole(text: str) -> int | None:
+    """The number of bytes that the text says; None if it says something else."""
+    return int(text) if _BYTES.fullmatch(text) else None
 
 
 def _answered_moment(reply: str) -> str:
@@ -250,7 +258,11 @@ def _unix_time(moment: str) -> float | None:
     found = _MOMENT.match(moment)
     if found is None:
         return None
-    return calendar.timegm(tuple(int(part) for part in found.groups()[:6])) + float(found.group(7) or 0)
+    try:
+        return calendar.timegm(tuple(int(part) for part in found.groups()[:6])) + float(found.group(7) or 0)
+    except ValueError:
+        # There is no such day.
+        return None
 
 
 def _parse_facts(listing: bytes) -> Iterator[BlobInfo]:
@@ -267,9 +279,10 @@ def _parse_facts(listing: bytes) -> Iterator[BlobInfo]:
 
 def _from_facts(facts: str, name: str) -> BlobInfo | None:
     known = dict(fact.lower().split("=", 1) for fact in facts.split(";") if "=" in fact)
-    if known.get("type") != "file" or not known.get("size", "").isdigit():
+    size = _whole(known.get("size", ""))
+    if known.get("type") != "file" or size is None:
         return None
-    return _blob(name, int(known["size"]), known.get("modify", ""), known.get("unique", ""))
+    return _blob(name, size, known.get("modify", ""), known.get("unique", ""))
 
 
 def _parse_lines(listing: bytes) -> Iterator[tuple[str, int]]:
