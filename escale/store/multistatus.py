@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit
 
 from ..errors import Corrupt, Unreachable
+from ..stream import PIECE
 from .blob import BlobInfo
 
 PROPERTIES = (
@@ -19,7 +20,12 @@ PROPERTIES = (
 SIZE_MAX = 256 * 1024 * 1024
 """Bytes of an answer we are willing to parse: some 400 000 blobs."""
 
+ELEMENTS_MAX = 10_000
+"""Elements from the end of one response to that of the next, which has a dozen; one takes twenty times its bytes."""
+
 _DAV = "{DAV:}"
+_RESPONSE = f"{_DAV}response"
+_RESPONSE_DEPTH = 2
 
 
 class Multistatus:
@@ -29,29 +35,30 @@ class Multistatus:
         self._where = where
         if len(data) > SIZE_MAX:
             raise Corrupt(where=where, reason=f"its listing is larger than {SIZE_MAX} bytes")
-        parser = ElementTree.XMLParser(target=_NoEntities(where))
+        self._found: list[BlobInfo] = []
+        parser = ElementTree.XMLParser(target=_Responses(where, self._take))
         try:
-            parser.feed(data)
-            self._root = parser.close()
+            # In pieces: expat reads on to the end of what it was given, also after it was told to stop.
+            for start in range(0, len(data), PIECE):
+                parser.feed(data[start : start + PIECE])
+            root = parser.close()
         except ElementTree.ParseError as error:
             # So ends a listing during which a file went away, on servers that notice only after they began to answer.
             raise Unreachable(where=where, reason=f"its listing is not XML: {error}") from error
         except (ValueError, LookupError) as error:
             raise Corrupt(where=where, reason=f"its listing cannot be read: {error}") from error
-        if self._root.tag != f"{_DAV}multistatus":
+        if root.tag != f"{_DAV}multistatus":
             raise Corrupt(where=where, reason="its listing is not a WebDAV multistatus")
 
     def blobs(self) -> list[BlobInfo]:
         """The files, without the collections."""
-        return list(self._blobs())
+        return self._found
 
-    def _blobs(self) -> Iterator[BlobInfo]:
-        for response in self._root.iterfind(f"{_DAV}response"):
-            properties = _properties(response)
-            name = self._name(response.findtext(f"{_DAV}href", ""))
-            if not name or properties.find(f"{_DAV}resourcetype/{_DAV}collection") is not None:
-                continue
-            yield self._blob(name, properties)
+    def _take(self, response: ElementTree.Element) -> None:
+        properties = _properties(response)
+        name = self._name(response.findtext(f"{_DAV}href", ""))
+        if name and properties.find(f"{_DAV}resourcetype/{_DAV}collection") is None:
+            self._found.append(self._blob(name, properties))
 
     def _name(self, href: str) -> str:
         """The last part of a path or of a whole address; what stands before differs behind reverse proxies.
@@ -78,12 +85,34 @@ class Multistatus:
         return BlobInfo(name, length, mtime, tag or f"{modified}-{length}")
 
 
-class _NoEntities(ElementTree.TreeBuilder):
-    """Refuses a DOCTYPE: it is the only way to declare entities, hence to grow a small answer into a large one."""
+class _Responses(ElementTree.TreeBuilder):
+    """Gives each response away as soon as it is whole, so that no more than one is held.
 
-    def __init__(self, where: str) -> None:
+    Refuses a DOCTYPE: it is the only way to declare entities, hence to grow a small answer into a large one.
+    """
+
+    def __init__(self, where: str, take: Callable[[ElementTree.Element], None]) -> None:
         super().__init__()
         self._where = where
+        self._take = take
+        self._depth = 0
+        self._elements = 0
+
+    def start(self, tag: str, attributes: dict[str, str], /) -> ElementTree.Element:
+        self._depth += 1
+        self._elements += 1
+        if self._elements > ELEMENTS_MAX:
+            raise Corrupt(where=self._where, reason=f"a response in its listing has more than {ELEMENTS_MAX} elements")
+        return super().start(tag, attributes)
+
+    def end(self, tag: str, /) -> ElementTree.Element:
+        element = super().end(tag)
+        if self._depth == _RESPONSE_DEPTH and tag == _RESPONSE:
+            self._take(element)
+            element.clear()
+            self._elements = 0
+        self._depth -= 1
+        return element
 
     def doctype(self, name: str, public: str | None, system: str | None) -> None:
         raise Corrupt(where=self._where, reason="its listing declares a document type")

@@ -243,7 +243,7 @@ class WebdavStore(BlobStore):
         self._propfind(self._collection, "0")
 
     def _note_time(self, response: httpx.Response) -> None:
-        with suppress(KeyError, ValueError):
+        with suppress(KeyError, ValueError, ArithmeticError):
             self._relay_now = parsedate_to_datetime(response.headers["date"]).timestamp()
 
     def _send(self, name: str, data: bytes | Iterable[bytes], length: int | None = None) -> int:

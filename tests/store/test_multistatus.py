@@ -6,6 +6,7 @@ import pytest
 
 from escale.errors import Corrupt
 from escale.store.multistatus import Multistatus
+from tests.fuzz.bounds import bounded
 
 
 def answer(href: str = "/relay/a", size: str = "5", date: str = "", encoding: str = "utf-8") -> bytes:
@@ -36,3 +37,17 @@ def test_an_honest_answer() -> None:
 def test_a_wrong_answer_is_corrupt(data: bytes) -> None:
     with pytest.raises(Corrupt):
         Multistatus("here", data).blobs()
+
+
+@pytest.mark.parametrize("inside", ["<a/>" * 2_000_000, "<a>" * 1_000_000 + "</a>" * 1_000_000], ids=["wide", "deep"])
+def test_empty_elements_do_not_fill_the_memory(inside: str) -> None:
+    data = f'<multistatus xmlns="DAV:">{inside}</multistatus>'.encode()
+    with bounded(5.0, 32), pytest.raises(Corrupt, match="elements"):
+        Multistatus("here", data)
+
+
+def test_a_long_listing_is_held_one_response_at_a_time() -> None:
+    one = answer().partition(b"<response>")[2].rpartition(b"</multistatus>")[0]
+    data = b'<multistatus xmlns="DAV:">' + (b"<response>" + one) * 20_000 + b"</multistatus>"
+    with bounded(10.0, 32):
+        assert len(Multistatus("here", data).blobs()) == 20_000
