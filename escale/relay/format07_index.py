@@ -59,11 +59,18 @@ class Found:
     foreign: dict[str, tuple[str, ...]] = field(default_factory=dict)
     pullers: list[str] = field(default_factory=list)
     rejected: list[str] = field(default_factory=list)
+    beyond: int = 0
+
+    def reject(self, sentence: str) -> None:
+        """Leave an entry out; of the first ones is said why."""
+        if len(self.rejected) < REJECTED_MAX:
+            self.rejected.append(sentence)
+        else:
+            self.beyond += 1
 
     def told(self) -> tuple[str, ...]:
         """One sentence for each of the first entries left out, and how many there were beyond."""
-        beyond = len(self.rejected) - REJECTED_MAX
-        return (*self.rejected[:REJECTED_MAX], *([f"{beyond} more entries are left out"] if beyond > 0 else []))
+        return (*self.rejected, *([f"{self.beyond} more entries are left out"] if self.beyond else []))
 
 
 def read_persistent(data: bytes, where: str, digits: int) -> Found:
@@ -248,12 +255,12 @@ def _sort(found: Found, path: str, lines: tuple[str, ...], digits: int) -> None:
     for known in (found.records, found.foreign):
         known.pop(path, None)
     if problem:
-        found.rejected.append(f"the path {display(path[:200])!r} {problem}")
+        found.reject(f"the path {display(path[:200])!r} {problem}")
         return
     try:
         record = record_of(path, lines, digits)
     except ValueError as error:
-        found.rejected.append(f"the entry of {display(path)!r} is of no use: {error}")
+        found.reject(f"the entry of {display(path)!r} is of no use: {error}")
         if lines:
             found.foreign[path] = lines
         return
