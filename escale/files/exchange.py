@@ -50,7 +50,7 @@ def exchange(one: Spot, other: Spot) -> bool:
 
 
 def move(source: Spot, target: Spot) -> None:
-    """Rename into a free place; FileExistsError if it is not free.
+    """Rename what is ours into a place that must be free: FileExistsError if it is not.
 
     Without the system's help a hard link takes the place, which cannot replace anything either; where there are no
     hard links a look must do.
@@ -62,9 +62,21 @@ def move(source: Spot, target: Spot) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
+        _rename_after_a_look(source, target)
     else:
         os.unlink(source.name, dir_fd=source.parent)
-        return
+
+
+def take(source: Spot, target: Spot) -> None:
+    """Rename whatever lies in a place of the user's to where nobody but us puts things; FileExistsError.
+
+    A link would not do here: between linking and unlinking the user could save, and that would be unlinked.
+    """
+    if not _rename(source, target, NO_REPLACE):
+        _rename_after_a_look(source, target)
+
+
+def _rename_after_a_look(source: Spot, target: Spot) -> None:
     if target.status() is not None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
     os.rename(source.name, target.name, src_dir_fd=source.parent, dst_dir_fd=target.parent)

@@ -25,6 +25,7 @@ def _remove(site: Site, entry: Entry) -> Installed:
     if entry.kind is Kind.DIRECTORY:
         if not remove_empty(place):
             return Installed(entry, Outcome.CHANGED, reason=HOLDS_MORE)
+        site.vanished(entry.path)
     elif take_away(place, before, site.batch.spot(entry.path)):
         site.kept(entry)
     else:

@@ -12,7 +12,7 @@ from typing import Self
 
 from .batch import Batch
 from .directories import Directories
-from .durable import PATH_BYTES_MAX, sync
+from .durable import PATH_BYTES_MAX, sync, sync_file_system
 from .exchange import Spot
 from .known import GRANULARITY_NS, Known
 from .ledger import Ledger
@@ -23,6 +23,8 @@ from .tree import Entry, Kind, display, name_bytes, parent_of, path_bytes, path_
 
 NAMES_MAX = 1000
 """Conflict copies of one file under one name and a number; more of them are not a conflict but a fault."""
+
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 _SHAPES = {Kind.FILE: stat.S_IFREG, Kind.DIRECTORY: stat.S_IFDIR, Kind.LINK: stat.S_IFLNK}
 
@@ -127,9 +129,19 @@ class Site:
         seen_ns = status.st_ctime_ns + (GRANULARITY_NS + 1 if is_old else 0)
         self.known[entry.path] = Known.of(status, entry.digest or "", seen_ns)
 
+    def vanished(self, path: str) -> None:
+        """The directory of this path is removed: nothing in it has to be made durable."""
+        self.changed.discard(self._full(path))
+
     def sync(self) -> None:
         """Make all changes durable; OSError."""
-        sync(sorted(self.changed | self._directories.changed | self.batch.changed))
+        try:
+            sync(sorted(self.changed | self._directories.changed | self.batch.changed))
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                raise
+            # The user moves directories about: what we have put there is somewhere.
+            sync_file_system(self._directories.root)
 
     def close(self) -> None:
         self._directories.close()

@@ -15,7 +15,7 @@ import os
 from contextlib import suppress
 from typing import Protocol
 
-from .exchange import Spot, exchange, move
+from .exchange import Spot, exchange, move, take
 
 
 class Arrival(Protocol):
@@ -58,7 +58,7 @@ def take_away(place: Spot, before: os.stat_result, keep: Spot) -> bool:
 
     FileNotFoundError if it is gone.
     """
-    move(place, keep)
+    take(place, keep)
     if is_same(keep.status(), before):
         return True
     # If the user has made yet another one, theirs is the newest, and this one stays where it is kept.

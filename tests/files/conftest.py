@@ -42,11 +42,11 @@ class SetClock:
 class Home:
     """One folder under test with everything that belongs to it."""
 
-    def __init__(self, directory: Path, rules: Rules, settle_s: float) -> None:
+    def __init__(self, directory: Path, rules: Rules, settle_s: float, ledger: Path | None = None) -> None:
         self.root = directory / "folder"
         self.root.mkdir()
         self.clock = SetClock(60)
-        self.ledger = Ledger(directory / "state" / "ledger.db")
+        self.ledger = Ledger(ledger or directory / "state" / "ledger.db")
         self.folder = Folder(self.root, rules, self.ledger, self.clock, "sha512", settle_s)
 
     def full(self, path: str) -> bytes:
