@@ -112,7 +112,8 @@ def spell_update(records: Records, foreign: Foreign, digits: int, pullers: Itera
         body = _body(lines)
         pieces.append(f"{_safe(path)} {len(body)}\n{body}")
     for number, name in enumerate(pullers):
-        if not name or name.splitlines() != [name]:
+        # As the reader: only these end a line of a text file, and white space at its end is lost.
+        if not name or name != name.rstrip() or "\n" in name or "\r" in name:
             raise ValueError(f"not the name of a puller: {name!r}")
         pieces.append(f"{'' if number else PULLERS}\n{name}")
     if not pieces:

@@ -495,3 +495,10 @@ def test_a_bomb_is_refused_without_being_unpacked() -> None:
         assert tracemalloc.get_traced_memory()[1] < 5_000_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["a\x0cb", "a\x1cb", "a\x85b", "a\u2028b", " a"])
+def test_a_puller_of_any_name_that_can_be_read_is_written_again(name: str) -> None:
+    update = FORM.decode_update("0", "5", f"---pullers---\n{name}".encode())
+    assert update.consumed == {name}
+    assert FORM.decode_update("0", "5", FORM.encode_update(update)) == update
