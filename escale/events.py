@@ -97,7 +97,7 @@ class Progress(Event):
 
 @dataclass(frozen=True, slots=True)
 class Item(Event):
-    """One file travelled, or would with `--dry-run`; `action` is new, changed, or asked (for again)."""
+    """One file travelled, or would with `--dry-run`; `action` is new, changed, deleted, or asked (for again)."""
 
     type: ClassVar[str] = "item"
     direction: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,10 @@ from escale.app.link import Link
 from escale.app.syncing import SyncLoop
 from escale.clock import Clock
 from escale.events import Event
+from escale.files.folder import Folder
+from escale.files.ledger import Ledger
 from escale.files.rules import Rules
+from escale.files.trash import Item
 from escale.relay.client import Settings
 from escale.relay.plan import Mode
 from escale.seal import NoSeal, Seal
@@ -83,6 +87,25 @@ class Machine:
 
     def read(self, path: str) -> bytes:
         return (self.folder / path).read_bytes()
+
+    def tree(self) -> dict[str, tuple[str, bytes, int]]:
+        """Everything that travels: what it is, what it holds, its permissions; by path."""
+        found = {}
+        for directory, names, files in os.walk(self.folder):
+            for name in (*names, *files):
+                path = Path(directory, name)
+                relative = str(path.relative_to(self.folder))
+                if relative.split("/")[0] != ".escale":
+                    found[relative] = _node(path)
+        return found
+
+    def trash(self) -> list[Item]:
+        """What lies in the trash."""
+        ledger = Ledger(self.world.directory / f"{self.name}.ledger")
+        try:
+            return list(Folder(self.folder, self.rules, ledger, self.clock).trash.items())
+        finally:
+            ledger.close()
 
     def files(self) -> dict[str, bytes]:
         """Every synchronised file and its content."""
@@ -178,3 +201,10 @@ class World:
     def close(self) -> None:
         for machine in self.machines:
             machine.stop()
+
+
+def _node(path: Path) -> tuple[str, bytes, int]:
+    if path.is_symlink():
+        return "link", os.fsencode(os.readlink(path)), 0o777
+    mode = stat.S_IMODE(path.stat().st_mode)
+    return ("directory", b"", mode) if path.is_dir() else ("file", path.read_bytes(), mode)

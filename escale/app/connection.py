@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..clock import Clock
-from ..errors import LocalError, RelayInUse
+from ..errors import RelayInUse
 from ..events import Problem, Reporter
 from ..files.folder import Folder
 from ..files.ledger import Ledger
@@ -24,14 +24,31 @@ from ..relay.roster import Participant, Roster
 from ..seal import Seal
 from ..store.blob import BlobStore
 from ..store.memory import MemoryStore
+from .guard import DeletionLimit, Guard
 from .link import Link
+from .presence import Presence
 
 SWEEP_EVERY_S = 3600.0
 """How often a client that runs for years looks for uploads that others left unfinished: one more listing an hour."""
 
 
-SIGHTING_S_MAX = 60 * 86400.0
-"""Twice the longest lock timeout: what was first seen so long ago is not waited for any more."""
+SIGHTING_S_MAX = 400 * 86400.0
+"""Longer than anything that is waited for: a lock, a sign of life of another client."""
+
+EXPIRE_EVERY_S = 3600.0
+"""How often the trash is looked through while nothing new comes into it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrashLimit:
+    """How long the trash keeps what a sync replaced or deleted, and how many bytes; None for no limit.
+
+    `deleted_at_once`: what was deleted elsewhere is kept until the next pass only.
+    """
+
+    keep_s: float | None = 30 * 86400.0
+    size_max: int | None = 20 << 30
+    deleted_at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +58,8 @@ class Parts:
     `seal` seals and its `fingerprint` is "" for a relay in clear; `levels` and `algorithm` are wishes that an
     existing format 1 relay overrules.  `certify(owner)` races the relay's exclusive creation.  `patience_s`: how
     long to wait for a lock within a pass.  `open_store(owner, look_only)` may make a local relay directory unless
-    it is only for a look; what it uploads belongs to `owner`.
+    it is only for a look; what it uploads belongs to `owner`.  `pullers`: those that count by name, None for all on the
+    roster; one that has given no sign of life for `stale_after_s` is told of, and not waited for if `releases_stale`.
     """
 
     section: str
@@ -60,6 +78,11 @@ class Parts:
     open_store: Callable[[str, bool], BlobStore]
     certify: Callable[[str], bool]
     link: Link
+    pullers: frozenset[str] | None = None
+    stale_after_s: float = 7 * 86400.0
+    releases_stale: bool = False
+    max_delete: DeletionLimit = field(default_factory=DeletionLimit)
+    trash: TrashLimit = field(default_factory=TrashLimit)
 
 
 class Connection:
@@ -74,7 +97,9 @@ class Connection:
         self._client: Client | None = None
         self._roster: Roster | None = None
         self._marker: Marker | None = None
+        self._presence: Presence | None = None
         self._swept_at = 0.0
+        self._expired_at: float | None = None
 
     @property
     def is_open(self) -> bool:
@@ -88,18 +113,53 @@ class Connection:
 
     @property
     def pullers(self) -> frozenset[str]:
-        """The pullers that updates wait for; empty where the format keeps no roster."""
-        return self._roster.pullers if self._roster else frozenset()
+        """The pullers that updates wait for; empty where nobody is named and the format keeps no roster."""
+        named = self._parts.pullers
+        counted = named if named is not None else self._roster.pullers if self._roster else frozenset()
+        return counted - frozenset(self.stale) if self._parts.releases_stale else counted
+
+    @property
+    def stale(self) -> dict[str, float]:
+        """Pullers of the roster that have given no sign of life for too long, and how many seconds ago by our clock."""
+        if self._roster is None or self._ledger is None:
+            return {}
+        now = self._clock.now()
+        silent = {
+            one.name: now - self._ledger.sighting(one.sign_of_life, now)
+            for one in self._roster.others(self._parts.client)
+        }
+        return {name: age for name, age in silent.items() if age >= self._parts.stale_after_s}
 
     def open(self, report: Reporter) -> Client:
         """The client; on first use the relay's marker is read, or made, and the folder and the ledger are opened."""
         if self._client is None:
             client = self._make(self._relay(report), report)
-            self._must_have_folder(client)
+            self._presence = Presence(client.folder, client.ledger, client.incarnation)
+            self._presence.begin()
             client.folder.sweep()
             self.sweep(client)
             self._client = client
         return self._client
+
+    @property
+    def presence(self) -> Presence:
+        """The proof that the folder is there."""
+        assert self._presence is not None, "opened"
+        return self._presence
+
+    def guard(self) -> Guard:
+        """Who judges mass deletions."""
+        assert self._client is not None, "opened"
+        return Guard(self._client.ledger, self._parts.max_delete)
+
+    def expire_trash(self, has_grown: bool) -> None:
+        """Let go of what the trash has kept for long enough."""
+        assert self._client is not None, "opened"
+        now = self._clock.monotonic()
+        if has_grown or self._expired_at is None or now - self._expired_at >= EXPIRE_EVERY_S:
+            limit = self._parts.trash
+            self._client.folder.trash.expire(limit.keep_s, limit.size_max, limit.deleted_at_once)
+            self._expired_at = now
 
     def look_only(self, report: Reporter) -> Client:
         """A client for plans only: nothing is made on the relay, not even its marker."""
@@ -138,7 +198,7 @@ class Connection:
         for part in (self._store, self._ledger):
             if part is not None:
                 part.close()
-        self._store = self._ledger = self._client = self._roster = None
+        self._store = self._ledger = self._client = self._roster = self._presence = None
 
     # -- making
 
@@ -157,7 +217,19 @@ class Connection:
                 return self._over(MemoryStore(), None)
             wish = Marker(unique_name(self._rng), parts.fingerprint, parts.levels, parts.algorithm, "listing")
             marker = make(store, wish, lambda: parts.certify(owner), self._clock)
+        if not look_only:
+            self._notice_other_relay(marker, report)
         return self._over(store, marker.must_fit(parts.fingerprint, store.url))
+
+    def _notice_other_relay(self, marker: Marker, report: Reporter) -> None:
+        """A relay that was wiped is made anew by the first who comes, under another identity."""
+        ledger = self._opened_ledger(report)
+        before = ledger.meta("relay")
+        if before is not None and before != marker.relay_id:
+            message = "the relay was wiped or replaced since the last pass; it is filled again, nothing is deleted here"
+            report(Problem(self._parts.section, "P430", message, exit_code=3))
+        if before != marker.relay_id:
+            ledger.set_meta("relay", marker.relay_id)
 
     def _over(self, store: BlobStore, marker: Marker | None) -> IndexRelay:
         parts = self._parts
@@ -201,14 +273,6 @@ class Connection:
             lambda entries: parts.link.codec(folder, ledger, entries),
         )
 
-    def _must_have_folder(self, client: Client) -> None:
-        """Make the folder at the first start; one that was there and is gone is not an empty one."""
-        if client.folder.exists():
-            return
-        if client.ledger.bases():
-            raise FolderGone(path=self._parts.root)
-        client.folder.make_root()
-
     def _opened_ledger(self, report: Reporter) -> Ledger:
         if self._ledger is None:
             self._ledger = Ledger(self._parts.ledger)
@@ -232,9 +296,9 @@ class Connection:
     # -- the others
 
     def _enter(self, client: Client, roster: Roster) -> None:
-        me = Participant(client.name, client.settings.mode.pulls, client.incarnation)
+        me = Participant(client.name, client.settings.mode.pulls, client.incarnation, int(self._clock.now()))
         known = roster.find(client.name)
-        if known == me:
+        if known is not None and me.says_nothing_new(known):
             return
         if known is not None and known.incarnation != me.incarnation:
             message = f"another machine used the client name {client.name!r} on this relay, or this one was set up anew"
@@ -250,14 +314,6 @@ class Connection:
         met = next((name for name in names if other.parse(name)), None)
         if met is not None:
             raise OtherFormat(name=met, theirs=other.number, ours=self._parts.format)
-
-
-class FolderGone(LocalError):
-    """the folder {path} was there before and is gone"""
-
-    code = "L110"
-    exit_code = 5
-    advice = "If its disk is not mounted, mount it. Until then nothing is sent, received or asked for."
 
 
 class OtherFormat(RelayInUse):

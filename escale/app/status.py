@@ -28,6 +28,7 @@ class SectionState(enum.StrEnum):
     SENDING = "sending"
     RECEIVING = "receiving"
     WAITING = "waiting"
+    HELD = "held"
     ERROR = "error"
     OFF = "off"
 
@@ -53,6 +54,7 @@ class Reason(enum.StrEnum):
     BIG = "big"
     PERMISSION = "permission"
     ERROR = "error"
+    HELD = "held"
     CONFLICT = "conflict"
     EXCLUDED = "excluded"
 
@@ -73,6 +75,7 @@ _MEANINGS = {
     Reason.BIG: "is larger than allowed",
     Reason.PERMISSION: "cannot be read or written here",
     Reason.ERROR: "the last attempt failed",
+    Reason.HELD: "was deleted here, and waits for escalectl approve",
     Reason.CONFLICT: "a conflict copy that nobody has settled",
     Reason.EXCLUDED: "a rule leaves it out",
 }

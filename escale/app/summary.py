@@ -37,7 +37,7 @@ class Summary:
             self._exit_code(tally),
             settles_in_s,
         )
-        here = {"queue", "quota", "lock", "changing", "permission", "error", "name", "big", "conflict"}
+        here = {"queue", "held", "quota", "lock", "changing", "permission", "error", "name", "big", "conflict"}
         to_send = [one for one in self.pending if one.reason.value in here]
         awaited = sorted({one.message for one in tally.waiting if one.reason == "peer"})
         self.status = replace(
@@ -47,7 +47,7 @@ class Summary:
             relay_used=used,
             last_pass=now,
             awaited=tuple(awaited),
-            needs=tuple(Need(problem.message, problem.advice) for problem in tally.problems),
+            needs=tuple(_needs_of(tally)),
         )
         return result
 
@@ -92,6 +92,15 @@ class Summary:
         return max(codes, default=0)
 
     def _state(self, tally: Tally, result: PassResult) -> SectionState:
+        if any(problem.code == "L120" for problem in tally.problems):
+            return SectionState.HELD
         if tally.problems:
             return SectionState.ERROR
         return SectionState.WAITING if result.waiting or result.exit_code else SectionState.IN_STEP
+
+
+def _needs_of(tally: Tally) -> list[Need]:
+    """What only the user can do, each said once."""
+    told = {sentence for sentence, _ in tally.needs}
+    problems = [Need(problem.message, problem.advice) for problem in tally.problems if problem.message not in told]
+    return [*problems, *(Need(sentence, command) for sentence, command in tally.needs)]

@@ -10,43 +10,37 @@ crash.  Failures that concern the relay as a whole end the pass.
 from __future__ import annotations
 
 import threading
+from collections.abc import Container
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from ..clock import Clock
-from ..errors import EscaleError, NoLocalSpace, NoSuchRelay, RelayInUse, SecretError, Unreachable
-from ..events import Event, Item, PassBegan, Reporter
-from ..files.rules import Rules
-from ..files.scan import Scan
-from ..files.tree import Base, Entry
+from ..errors import EscaleError, NoLocalSpace, NoSuchRelay, PeerError, RelayInUse, SecretError, Unreachable
+from ..events import Event, Item, PassBegan, Problem, Reporter
+from ..files.tree import Entry
+from ..relay.apply import remove
 from ..relay.client import Client, PageState, Tally, problem_event
-from ..relay.plan import Local, PullPlan, PushPlan, plan_pull, plan_push, to_hash
+from ..relay.contents import Contents
+from ..relay.plan import Local, PullPlan, PushPlan, forgotten, plan_pull, plan_push
 from ..relay.pull import pull_page
 from ..relay.push import awaited, push_page
 from ..relay.recover import recover_page
 from ..relay.relay import PageView, Survey
 from .connection import Connection
+from .look import Bases, Look, adopt_relay, guard_deletions, look
+from .presence import ADOPT_RELAY
 from .status import PassResult, PendingFile, SectionStatus
 from .summary import Summary
 
 ENDS_THE_PASS = (Unreachable, NoSuchRelay, SecretError, RelayInUse, NoLocalSpace)
 """After these there is no point in trying the next page."""
 
+DAY_S = 86400
+
 UNLIMITED = 1 << 62
 """Bytes; where nobody set a quota."""
 
 IDLE_PASSES = 10
 """Passes without anything to do until the wait has grown from half the refresh to all of it, as in 0.7."""
-
-
-@dataclass(slots=True)
-class Section:
-    """The folder during one pass: entries by page, and what must be left alone (`unseen`: beginnings of paths)."""
-
-    entries: dict[str, dict[str, Entry]] = field(default_factory=dict)
-    untouchable: frozenset[str] = frozenset()
-    unseen: tuple[str, ...] = ()
-    rules: Rules = field(default_factory=Rules)
 
 
 class SyncLoop:
@@ -64,7 +58,8 @@ class SyncLoop:
         self._quota = quota
         self._clock = clock
         self._report = reporter
-        self._bases: dict[str, dict[str, Base]] = {}
+        self._bases: Bases = {}
+        self._adopting: str | None = None
         self._idle = 0
         self._settle_s = connection.settle_s
         self._has_unsettled = False
@@ -93,14 +88,14 @@ class SyncLoop:
         events: list[Event] = []
         client = self._connection.look_only(events.append)
         self._bases = _bases_by_page(client)
-        section = self._scan(client) if client.folder.exists() else Section()
+        found = look(client, self._clock.now()) if client.folder.exists() else Look()
         survey = self._connection.listing()
-        for page in sorted({*survey.pages, *section.entries}):
+        for page in sorted({*survey.pages, *found.entries, *self._bases}):
             state = client.read_page(survey.pages.get(page, PageView(page)))
-            local = self._local(client, state, section)
+            local = found.local(client, state, self._bases.setdefault(page, {}))
             updates = [update for _, update in state.updates]
             pull = plan_pull(local, state.index.records, updates, client.settings.mode)
-            push = plan_push(local, state.index.records, client.settings.mode, UNLIMITED, UNLIMITED)
+            push = plan_push(local, state.index.records, client.name, client.settings.mode, UNLIMITED, UNLIMITED)
             events.extend(_previewed(self.name, state, local, pull, push))
         return events
 
@@ -133,21 +128,74 @@ class SyncLoop:
         return client
 
     def _run(self, client: Client, survey: Survey) -> None:
-        section = self._scan(client)
-        pullers = self._connection.pullers
+        found = self._look(client)
         used = survey.used
-        for page in sorted({*survey.pages, *section.entries}):
+        pages = sorted({*survey.pages, *found.entries, *self._bases})
+        if len(pages) > 1:
+            self._remove_first(client, survey, found)
+        for page in pages:
             if self._stopping.is_set():
                 return
-            view = survey.pages.get(page, PageView(page))
-            try:
-                used += self._page(client, view, section, pullers, used)
-            except ENDS_THE_PASS:
-                self._put_in_order(client, view, pullers)
-                raise
-            except EscaleError as error:
-                client.tell(problem_event(self.name, error))
-                self._put_in_order(client, view, pullers)
+            used += self._guarded_page(client, survey.pages.get(page, PageView(page)), found, used)
+        self._finish(client, found)
+
+    def _look(self, client: Client) -> Look:
+        """The folder, which must be there before and after; with deletions told from accidents."""
+        presence = self._connection.presence
+        presence.check(self._clock.now(), client.settings.deletion_memory_s)
+        found = look(client, self._clock.now())
+        presence.check(self._clock.now(), client.settings.deletion_memory_s)
+        self._has_unsettled = found.has_unsettled
+        self._adopting = presence.adopting
+        client.contents = Contents(found.entries)
+        if self._adopting == ADOPT_RELAY:
+            adopt_relay(client, found, self._bases)
+        elif client.settings.deletes:
+            guard_deletions(client, found, self._bases, self._connection.guard())
+        return found
+
+    def _remove_first(self, client: Client, survey: Survey, found: Look) -> None:
+        """Deletions of all pages, ahead of everything else: a directory of one page makes room for a file of another,
+        and a file that moved is found in the trash.  What fails here is met again, and told, page by page."""
+        for page, view in survey.pages.items():
+            known = client.pages.get(page)
+            if known is not None and known.view.tags == view.tags:
+                continue
+            with suppress(PeerError):
+                state = client.read_page(view)
+                local = found.local(client, state, self._bases.setdefault(page, {}))
+                plan = plan_pull(local, state.index.records, (), client.settings.mode)
+                remove(client, (record for record in plan.apply.values() if record.entry.is_gone), local)
+
+    def _guarded_page(self, client: Client, view: PageView, found: Look, used: int) -> int:
+        """A page that fails does not stop the others, unless the relay as a whole has failed."""
+        pullers = self._connection.pullers
+        try:
+            return self._page(client, view, found, pullers, used)
+        except ENDS_THE_PASS:
+            self._put_in_order(client, view, pullers)
+            raise
+        except EscaleError as error:
+            client.tell(problem_event(self.name, error))
+            self._put_in_order(client, view, pullers)
+            return 0
+
+    def _finish(self, client: Client, found: Look) -> None:
+        """What had to wait until all pages were done."""
+        leftover, client.leftover = client.leftover, []
+        for record in sorted(leftover, key=lambda record: record.path, reverse=True):
+            page = client.relay.format.page_of(record.path)
+            remove(client, [record], Local(found.entries[page], self._bases[page]))
+        client.leftover = []
+        if client.tally.lost:
+            message = f"the relay had lost what it knew of {client.tally.lost} paths; it is written down again"
+            client.tell(Problem(self.name, "P430", message, "Nothing was deleted here.", exit_code=3))
+        for name, age_s in self._connection.stale.items():
+            sentence = f"{name} has not answered for {round(age_s / DAY_S)} days"
+            client.tally.needs.append((sentence, f"escalectl peers {self.name}"))
+        self._connection.expire_trash(has_grown=client.tally.down_files > 0)
+        if not client.tally.problems:
+            self._connection.presence.passed(self._clock.now())
 
     def _put_in_order(self, client: Client, view: PageView, pullers: frozenset[str]) -> None:
         """What a failed push or pull left behind; if this fails too, the next pass begins with it."""
@@ -155,61 +203,24 @@ class SyncLoop:
             self._connection.sweep(client)
             recover_page(client, client.relay.look(view.page), pullers)
 
-    def _page(self, client: Client, view: PageView, section: Section, pullers: frozenset[str], used: int) -> int:
+    def _page(self, client: Client, view: PageView, found: Look, pullers: frozenset[str], used: int) -> int:
         """One page; returns how many bytes it added to the relay (an estimate from above)."""
         state = recover_page(client, view, pullers)
-        local = self._local(client, state, section)
+        bases = self._bases.setdefault(view.page, {})
+        local = found.local(client, state, bases)
+        if self._adopting == ADOPT_RELAY and state.index.records:
+            remove(client, forgotten(client.name, local, state.index.records), local)
         state = pull_page(client, state, local, pullers)
-        room = UNLIMITED if self._quota is None else self._quota - used
         before = client.tally.up_bytes
         if client.settings.mode.pushes:
-            push_page(client, state, local, pullers, room)
+            room = UNLIMITED if self._quota is None else self._quota - used
+            push_page(client, state, local, pullers, room, self._quota)
         _explain_lying(client, state, pullers)
         return client.tally.up_bytes - before
 
-    def _scan(self, client: Client) -> Section:
-        scan = client.folder.scan()
-        self._has_unsettled = bool(scan.unsettled)
-        section = Section()
-        untouchable = {*scan.unsettled, *(trouble.path for trouble in scan.problems)}
-        for trouble in scan.problems:
-            client.skip(trouble.path, trouble.reason, trouble.message)
-        for path, entry in scan.entries.items():
-            if problem := client.relay.format.problem_with(entry):
-                client.skip(path, "name", problem, "L204")
-                untouchable.add(path)
-            section.entries.setdefault(client.relay.format.page_of(path), {})[path] = entry
-        section.untouchable = frozenset(untouchable)
-        section.unseen = _unseen(scan)
-        section.rules = scan.rules
-        return section
 
-    def _local(self, client: Client, state: PageState, section: Section) -> Local:
-        """The folder's side of the page, with every digest that its plans need."""
-        page = state.view.page
-        entries = section.entries.setdefault(page, {})
-        records = state.index.records
-        absent = [path for path in records if path not in entries]
-        excluded = frozenset(path for path in absent if section.rules.why_not(path, records[path].entry.size))
-        unseen = frozenset(path for path in absent if path.startswith(section.unseen))
-        local = Local(entries, self._bases.setdefault(page, {}), section.untouchable | unseen, excluded)
-        wanted = to_hash(local, records)
-        if wanted:
-            hashed, troubles = client.folder.hash(wanted)
-            entries.update(hashed)
-            for trouble in troubles:
-                client.skip(trouble.path, trouble.reason, trouble.message)
-            local.untouchable |= {trouble.path for trouble in troubles}
-        return local
-
-
-def _unseen(scan: Scan) -> tuple[str, ...]:
-    """Beginnings of paths below directories that could not be read: nothing there may be taken for missing."""
-    return () if scan.complete else tuple(f"{trouble.path}/" for trouble in scan.problems)
-
-
-def _bases_by_page(client: Client) -> dict[str, dict[str, Base]]:
-    pages: dict[str, dict[str, Base]] = {}
+def _bases_by_page(client: Client) -> Bases:
+    pages: Bases = {}
     for path, base in client.ledger.bases().items():
         pages.setdefault(client.relay.format.page_of(path), {})[path] = base
     return pages
@@ -226,10 +237,14 @@ def _explain_lying(client: Client, state: PageState, pullers: frozenset[str]) ->
 
 def _previewed(name: str, state: PageState, local: Local, pull: PullPlan, push: PushPlan) -> list[Event]:
     known = state.index.records
-    received = [(r.entry, "changed" if r.path in local.entries else "new") for r in pull.fetch.values()]
-    asked = [(record.entry, "asked") for record in pull.ask]
-    sent = [(entry, "changed" if entry.path in known else "new") for entry in push.entries]
+
+    def action(entry: Entry, before: Container[str]) -> str:
+        return "deleted" if entry.is_gone else "changed" if entry.path in before else "new"
+
+    received = [(r.entry, action(r.entry, local.entries)) for r in (*pull.fetch.values(), *pull.apply.values())]
+    asked = [(record.entry, "asked") for record in pull.absent]
+    sent = [(entry, action(entry, known)) for entry in (*push.entries, *(note.entry for note in push.notes))]
     return [
-        *(Item(name, "up", action, entry.path, entry.size) for entry, action in sent),
-        *(Item(name, "down", action, entry.path, max(0, entry.size)) for entry, action in (*received, *asked)),
+        *(Item(name, "up", word, entry.path, entry.size) for entry, word in sent),
+        *(Item(name, "down", word, entry.path, max(0, entry.size)) for entry, word in (*received, *asked)),
     ]

@@ -11,7 +11,8 @@ from ..errors import Corrupt, EscaleError, Missing
 from ..events import Event, Problem, Reporter, Skipped, Waiting
 from ..files.folder import Folder
 from ..files.ledger import Ledger
-from ..files.tree import Base, Entry
+from ..files.tree import Entry
+from .contents import Contents
 from .index import Index, Record, Update
 from .lock import PageLock, unique_name
 from .plan import Local, Mode
@@ -25,8 +26,9 @@ READ_ATTEMPTS = 4
 class Settings:
     """How a client behaves.
 
-    `size_max`: bytes of user files in an update; `count`: how many pullers an update waits for, None for all on the
-    roster; `compression`: a codec or auto; `lock_timeout_s` seconds; `workers` threads for (de)compression.
+    `size_max`: bytes of user files in an update; `count`: how many pullers an update waits for, None for all that are
+    named or on the roster; `compression`: a codec or auto; `lock_timeout_s` seconds; `workers` threads for
+    (de)compression; `deletes`: whether deletions travel; `deletion_memory_s`: how long the relay remembers them.
     """
 
     mode: Mode
@@ -36,6 +38,8 @@ class Settings:
     workers: int
     lock_timeout_s: float
     algorithm: str
+    deletes: bool = False
+    deletion_memory_s: float = 365 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +69,21 @@ class Pending:
 
 @dataclass(slots=True)
 class Tally:
-    """What one pass did, for its last line, its exit code and the answer to "why is it not there yet"."""
+    """What one pass did, for its last line, its exit code and the answer to "why is it not there yet".
+
+    `lost`: records that the relay had and has no more.  `needs`: what only the user can do, and the command for it.
+    """
 
     up_files: int = 0
     up_bytes: int = 0
     down_files: int = 0
     down_bytes: int = 0
     conflicts: int = 0
+    lost: int = 0
     skipped: dict[str, Skipped] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     waiting: list[Pending] = field(default_factory=list)
+    needs: list[tuple[str, str]] = field(default_factory=list)
 
     def add_waiting(self, page: str, reason: str, message: str, entries: Iterable[Entry]) -> None:
         """Files that share a page and a reason."""
@@ -87,7 +96,9 @@ class Client:
 
     `incarnation`: 16 hex digits, made once and kept in the ledger; tells this client's remnants from everybody else's.
     `choose_codec(entries)` answers `compression = auto`.  `undeliverable`: by stamp, paths that the archive of an
-    update twice failed to deliver intact.
+    update twice failed to deliver intact.  `impossible`: paths that the file system here refuses, with the reason.
+    `leftover`: directories that were deleted elsewhere and are not empty here yet; tried again at the end of the pass.
+    `contents` finds in this folder what an update need not bring.
     """
 
     section: str
@@ -105,6 +116,9 @@ class Client:
     tally: Tally = field(default_factory=Tally)
     pages: dict[str, PageState] = field(default_factory=dict)
     undeliverable: dict[str, set[str]] = field(default_factory=dict)
+    impossible: dict[str, str] = field(default_factory=dict)
+    leftover: list[Record] = field(default_factory=list)
+    contents: Contents = field(default_factory=Contents)
 
     def tell(self, event: Event) -> None:
         """Report, and count what the end of the pass has to mention."""
@@ -185,13 +199,12 @@ class Client:
 
     def agree(self, records: Iterable[Record], local: Local) -> None:
         """Remember, durably, that these records are what this folder and the relay have in common."""
-        agreed = [(record.entry, record.version) for record in records]
+        agreed = [record.base() for record in records]
         if agreed:
             self.ledger.agree(agreed)
-            local.bases.update((entry.path, Base(entry, version)) for entry, version in agreed)
+            local.bases.update((base.entry.path, base) for base in agreed)
 
 
 def problem_event(section: str, error: EscaleError, retry_s: float | None = None) -> Problem:
     """The event that tells of an error."""
     return Problem(section, error.code, str(error), error.next_step, retry_s, error.exit_code)
-

@@ -6,19 +6,17 @@ nothing but itself, and an archive that breaks off has delivered what came befor
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Set
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from ..errors import Corrupt, PeerError
-from ..events import Conflicted, Item, PageBegan, PageEnded, Progress
-from ..files.install import Installed, Outcome
+from ..events import PageBegan, PageEnded, Progress
 from ..files.staging import Staged, Staging
 from ..files.tree import Entry
 from .archive import members, plain_size_max
 from .client import Client, PageState, problem_event
 from .index import Record, Update
+from .place import install
 from .plan import Local, PullPlan
 
 UNKNOWN_SIZE_MAX = 1 << 40
@@ -38,18 +36,14 @@ def fetch(client: Client, state: PageState, plan: PullPlan, local: Local) -> Non
         client.tell(PageBegan(client.section, "down", label, len(wanted), total))
         with client.folder.staging() as staging:
             staged = list(_stage(client, page, update, wanted, staging))
-            done = _install(client, staged, plan, local, wanted)
+            done = install(client, staged, plan.conflicts, local, wanted)
         _judge_delivery(client, update, wanted.keys() - {one.entry.path for one in staged})
-        client.tally.down_files += len(done)
-        client.tally.down_bytes += sum(entry.size for entry in done)
         seconds = client.clock.monotonic() - began
         wire = view.data.info.size
         client.tell(PageEnded(client.section, "down", label, len(done), sum(e.size for e in done), wire, seconds))
 
 
-def _stage(
-    client: Client, page: str, update: Update, wanted: dict[str, Record], staging: Staging
-) -> Iterator[Staged]:
+def _stage(client: Client, page: str, update: Update, wanted: dict[str, Record], staging: Staging) -> Iterator[Staged]:
     """The wanted members, each staged and verified."""
     files_done = bytes_done = 0
     seen: set[str] = set()
@@ -88,47 +82,6 @@ def _plain_bytes_max(update: Update) -> int:
     if any(entry.size < 0 for entry in entries):
         return UNKNOWN_SIZE_MAX
     return plain_size_max(entries) + update.garbage
-
-
-def _install(
-    client: Client, staged: list[Staged], plan: PullPlan, local: Local, wanted: dict[str, Record]
-) -> list[Entry]:
-    expected = {one.entry.path: local.entries.get(one.entry.path) for one in staged}
-    aside = {path: conflict_name(client, path) for path in plan.conflicts if path in expected}
-    done = []
-    for result in client.folder.install(staged, expected, aside):
-        if result.outcome is Outcome.INSTALLED:
-            _note_installed(client, result, local)
-            done.append(result.entry)
-        elif result.outcome is Outcome.CHANGED:
-            client.skip(result.entry.path, "changing", "it changed here while the other version arrived")
-        else:
-            client.skip(result.entry.path, "error", result.reason, "L101")
-    client.agree([replace(wanted[entry.path], entry=entry) for entry in done], local)
-    return done
-
-
-def _note_installed(client: Client, result: Installed, local: Local) -> None:
-    path = result.entry.path
-    if result.kept_as:
-        client.tally.conflicts += 1
-        local.entries[result.kept_as] = replace(local.entries[path], path=result.kept_as)
-        client.tell(Conflicted(client.section, path, path, result.kept_as))
-    action = "changed" if path in local.entries else "new"
-    local.entries[path] = result.entry
-    client.tell(Item(client.section, "down", action, path, result.entry.size))
-
-
-def conflict_name(client: Client, path: str) -> str:
-    """`name.conflict-CLIENT-DATE-TIME.ext`, beside the file; UTC, so that all machines spell it alike."""
-    directory, name = os.path.split(path)
-    stem, extension = os.path.splitext(name)
-    when = datetime.fromtimestamp(client.clock.now(), UTC).strftime("%Y%m%d-%H%M%S")
-    middle = f".conflict-{client.name}-{when}"
-    room = 255 - len((middle + extension).encode("utf-8", "surrogateescape"))
-    while len(stem.encode("utf-8", "surrogateescape")) > room:
-        stem = stem[:-1]
-    return os.path.join(directory, f"{stem}{middle}{extension}")
 
 
 def _judge_delivery(client: Client, update: Update, missing: Set[str]) -> None:

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..files.tree import Entry
+from ..files.tree import Entry, Kind
 from .index import Index, Update
 
 
@@ -76,6 +76,12 @@ class Format(ABC):
 
     reads_under_lock: ClassVar[bool]
     """Whether a puller must hold the page lock while it fetches, because others may delete what it reads (0.7)."""
+
+    kinds: ClassVar[frozenset[Kind]]
+    """What can have a record.  0.7 knows files only: there nothing but content travels, and always in an update."""
+
+    budget_page: ClassVar[str]
+    """A page without files; who holds its lock may measure and fill the rest of a quota.  In 0.7 there is none: ""."""
 
     @abstractmethod
     def parse(self, name: str) -> Place | None:

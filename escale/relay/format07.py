@@ -16,7 +16,7 @@ import io
 import math
 
 from ..digest import DEFAULT, hasher
-from ..files.tree import Entry, path_problem
+from ..files.tree import Entry, Kind, path_problem
 from ..store.blob import validate_name
 from . import format07_index as files
 from .format import Format, LockText, Place, Role
@@ -42,6 +42,8 @@ class Format07(Format):
     seals_indices = False
     asks_by_removal = True
     reads_under_lock = True
+    kinds = frozenset({Kind.FILE})
+    budget_page = ""
 
     def __init__(self, levels: int = 0, algorithm: str = DEFAULT) -> None:
         self.levels = levels

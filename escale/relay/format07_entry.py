@@ -48,7 +48,7 @@ def record_of(path: str, lines: Sequence[str], digits: int) -> Record:
 
 def spell(record: Record) -> list[str]:
     """The lines of a record, as the original writes them.  ValueError for what has no spelling here."""
-    if record.state is not State.FILE:
+    if record.state is not State.CURRENT:
         raise ValueError("format 0.7 asks for a file by removing its record")
     seconds = record.entry.mtime_ns // SECOND_NS
     lines = [HEADER]

@@ -24,7 +24,7 @@ from typing import Any
 
 from ..digest import short_name
 from ..errors import Corrupt, RelayInUse
-from ..files.tree import Entry, path_bytes, path_problem, path_text, validate_path
+from ..files.tree import Entry, Kind, path_bytes, path_problem, path_text, target_problem, validate_path
 from .format import Format, LockText, Place, Role
 from .index import ANCESTORS_MAX, Index, Record, State, Update
 
@@ -60,6 +60,8 @@ class Format1(Format):
     seals_indices = True
     asks_by_removal = False
     reads_under_lock = False
+    kinds = frozenset(Kind)
+    budget_page = "f" * 16
 
     def __init__(self, levels: int = 0, name_key: bytes = b"") -> None:
         self.levels = levels
@@ -105,8 +107,10 @@ class Format1(Format):
         return f"{count:020d}-{unique}"
 
     def problem_with(self, entry: Entry) -> str | None:
-        problem = path_problem(entry.path)
-        return f"its name {problem}" if problem else None
+        if problem := path_problem(entry.path):
+            return f"its name {problem}"
+        problem = target_problem(entry.target) if entry.kind is Kind.LINK else None
+        return f"what it links to {problem}" if problem else None
 
     def encode_index(self, index: Index) -> bytes:
         header = {"escale": "index", "version": VERSION, "page": index.page}
@@ -161,24 +165,32 @@ def _encode(header: dict[str, Any], records: Any) -> bytes:
 
 def _as_json(record: Record) -> dict[str, Any]:
     entry = record.entry
-    raw = path_bytes(entry.path)
-    try:
-        name = {"path": raw.decode("utf-8")}
-    except UnicodeDecodeError:
-        name = {"path_b64": base64.b64encode(raw).decode("ascii")}
-    state: dict[str, object] = {} if record.state is State.FILE else {"state": record.state.value}
+    more: dict[str, object] = {} if record.state is State.CURRENT else {"state": record.state.value}
     if record.ancestors:
-        state["ancestors"] = record.ancestors
+        more["ancestors"] = record.ancestors
+    if entry.is_file:
+        more |= {"size": entry.size, "digest": entry.digest}
+    else:
+        more |= {"kind": entry.kind.value}
+    if entry.kind is Kind.LINK:
+        more |= _spelled("target", entry.target)
     return {
-        **name,
-        "size": entry.size,
+        **_spelled("path", entry.path),
         "mtime_ns": entry.mtime_ns,
         "mode": entry.mode,
-        "digest": entry.digest,
         "version": record.version,
         "client": record.client,
-        **state,
+        **more,
     }
+
+
+def _spelled(key: str, text: str) -> dict[str, object]:
+    """A path or a target; what is not UTF-8 in base 64."""
+    raw = path_bytes(text)
+    try:
+        return {key: raw.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {f"{key}_b64": base64.b64encode(raw).decode("ascii")}
 
 
 def _decode(kind: str, page: str, data: bytes) -> tuple[dict[str, Any], dict[str, Record]]:
@@ -196,7 +208,7 @@ def _decode(kind: str, page: str, data: bytes) -> tuple[dict[str, Any], dict[str
             record = _record(json.loads(line), where)
             records[record.path] = record
         return header, records
-    except (ValueError, KeyError, TypeError, RecursionError, OverflowError, zlib.error) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError, zlib.error) as error:
         raise Corrupt(where=where, reason=str(error) or "it cannot be read") from error
 
 
@@ -222,21 +234,29 @@ def _lines(data: bytes) -> Iterator[bytes]:
 
 
 def _record(found: Any, where: str) -> Record:
-    if "path_b64" in found:
-        path = path_text(base64.b64decode(found["path_b64"], validate=True))
-    else:
-        path = _text(found["path"], "path")
+    kind = Kind(found.get("kind", "file"))
+    target = _unspelled(found, "target") if kind is Kind.LINK else ""
+    if kind is Kind.LINK and (problem := target_problem(target)):
+        raise ValueError(f"a link in it holds a text that {problem}")
     entry = Entry(
-        validate_path(path, where),
-        _number(found["size"], 0, 1 << 62),
+        validate_path(_unspelled(found, "path"), where),
+        _number(found["size"], 0, 1 << 62) if kind is Kind.FILE else 0,
         _number(found["mtime_ns"], -(1 << 63), 1 << 63),
         _number(found["mode"], 0, 0o777),
-        _digest(found["digest"]),
+        _digest(found["digest"]) if kind is Kind.FILE else None,
+        kind,
+        target,
     )
-    state = State(found.get("state", "file"))
+    state = State(found.get("state", "current"))
     ancestors = tuple(_digest(one, _BRIEF) for one in found.get("ancestors", ())[:ANCESTORS_MAX])
     version = _number(found["version"], 1, 1 << 62)
     return Record(entry, version, _text(found["client"], "client name"), state, ancestors)
+
+
+def _unspelled(found: Any, key: str) -> str:
+    if f"{key}_b64" in found:
+        return path_text(base64.b64decode(found[f"{key}_b64"], validate=True))
+    return _text(found[key], key)
 
 
 def _number(value: Any, least: int, most: int) -> int:

@@ -1,7 +1,8 @@
 """Index and Update as values: what a page holds, independent of how a format writes it down.
 
-A **record** says which version of a path is the current one.  A **persistent index** is the records of a page; an
-**update** is the records whose content lies on the relay at the moment, with the names of the pullers who have it.
+A **record** says which version of a path is the current one; that the path is gone is a version like any other.  A
+**persistent index** is the records of a page; an **update** is the records of files whose content lies on the relay at
+the moment, with the names of the pullers who have it.
 Both are merged, never overwritten blindly: of two records of one path the one with the higher version wins, and
 ties are settled by what both say, so that all clients settle on the same one whatever order they read in.
 """
@@ -12,22 +13,30 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ..files.tree import Base, Entry
+from ..digest import short_name
+from ..files.tree import Base, Entry, Kind, path_bytes
 
 ANCESTORS_MAX = 8
 """Versions a record remembers: more than pile up between a push and the pusher's next look at the page."""
 
 
-def brief(digest: str | None) -> str:
-    """The beginning of a digest, enough to tell the versions of one file apart."""
-    return (digest or "")[:16]
+def brief(entry: Entry) -> str:
+    """Sixteen hex digits for a content, enough to tell the versions of one path apart."""
+    if entry.is_file:
+        return (entry.digest or "")[:16]
+    if entry.kind is Kind.LINK:
+        return short_name(path_bytes(entry.target))
+    return _BRIEF[entry.kind]
+
+
+_BRIEF = {Kind.DIRECTORY: "d" * 16, Kind.GONE: "0" * 16}
 
 
 class State(enum.Enum):
     """What a record claims about its path."""
 
-    FILE = "file"
-    """The content was delivered, or lies in the current update."""
+    CURRENT = "current"
+    """The version is in force: its content was delivered, lies in the current update, or there is none to deliver."""
 
     WANTED = "wanted"
     """A puller misses this content and nobody has sent it again yet (the source calls it a removed entry)."""
@@ -37,7 +46,7 @@ class State(enum.Enum):
 class Record:
     """One path in an index.
 
-    `entry.digest` is always known here.  `version` grows by one with every push of the path; `client` pushed it.
+    The digest of a file is always known here.  `version` grows by one with every push of the path; `client` pushed it.
     Format 0.7 has neither versions nor sizes: there `version` is read as 0 and `entry.size` as -1.  `ancestors`: the
     versions this one came from, newest first, each by the beginning of its digest; at most ANCESTORS_MAX.
     """
@@ -45,40 +54,49 @@ class Record:
     entry: Entry
     version: int
     client: str
-    state: State = State.FILE
+    state: State = State.CURRENT
     ancestors: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
         return self.entry.path
 
-    def successor(self) -> tuple[str, ...]:
-        """The `ancestors` of a record that replaces this one."""
-        return (brief(self.entry.digest), *self.ancestors)[:ANCESTORS_MAX]
+    def base(self) -> Base:
+        """The record as what its reader agrees on."""
+        return Base(self.entry, self.version, self.ancestors)
 
     def descends_from(self, base: Base) -> bool:
-        """Whether this record was made by somebody who had that version, so that replacing it loses nothing.
+        """Whether this record was made by somebody who had that version, so that taking it loses nothing.
 
         False for the winner of a race between two pushers who both started from the same version, the only way in which
         a version that a client pushed itself can be displaced without having been seen.  Beyond the memory of
-        `ancestors`, and in format 0.7, the number has to be enough.
+        `ancestors`, and in format 0.7, which has no versions, the number has to be enough.
         """
         steps = self.version - base.version
-        if self.version == 0 or steps > len(self.ancestors):
-            return self.version == 0 or steps > 0
-        return steps > 0 and brief(base.entry.digest) in self.ancestors
+        if self.version == 0 or (steps > ANCESTORS_MAX and len(self.ancestors) == ANCESTORS_MAX):
+            return True
+        return steps > 0 and brief(base.entry) in self.ancestors
 
-    def precedence(self) -> tuple[int, bool, int, str, str]:
+    def precedence(self) -> tuple[int, bool, bool, int, str, str, int]:
         """Of two records of a path the greater precedence is current.
 
         Equal versions differ only after a race, or in format 0.7, which has none: there the later time decides, as it
-        does for the original.  A wish beats the delivery of the same version, else it could never be heard.
+        does for the original.  An edit beats a deletion, and a wish the delivery of the same version, else it could
+        never be heard.
         """
         entry = self.entry
-        return (self.version, self.state is State.WANTED, entry.mtime_ns, self.client, entry.digest or "")
+        key = (self.version, not entry.is_gone, self.state is State.WANTED, entry.mtime_ns, self.client, brief(entry))
+        return (*key, entry.mode)
 
 
 Records = Mapping[str, Record]
+
+
+def lineage(*versions: Base | None) -> tuple[str, ...]:
+    """The `ancestors` of a record that replaces all these versions."""
+    known = [one for one in versions if one is not None]
+    found = [brief(one.entry) for one in known] + [name for one in known for name in one.ancestors]
+    return tuple(dict.fromkeys(found))[:ANCESTORS_MAX]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +156,14 @@ class Index:
                 result[record.path] = record
         return replace(self, records=result)
 
+    def forgetting(self, before_ns: int) -> Index:
+        """Without deletions that are older than this."""
+        old = [
+            path for path, record in self.records.items() if record.entry.is_gone and record.entry.mtime_ns < before_ns
+        ]
+        return self.without(old) if old else self
+
     def without(self, paths: Iterable[str]) -> Index:
-        """Without the records of these paths: how format 0.7 asks for files again."""
+        """Without the records of these paths."""
         gone = set(paths)
         return replace(self, records={path: record for path, record in self.records.items() if path not in gone})

@@ -1,34 +1,42 @@
-"""What to do about every file of a page: pure decisions over three trees.
+"""What to do about every path of a page: pure decisions over three trees.
 
 **local** is what the folder holds now, **base** what this client and the relay last agreed on, **remote** what the
-relay says (its index merged with its updates).  For one path the whole truth is this table; L, B, R are the three
-contents, "-" means there is none:
+relay says (its index merged with its updates).  That a path is gone is a version like any other, written "gone" here; a
+path that was agreed on and is missing from the folder is gone locally, "-" is a path that somebody never had.  For one
+path the whole truth is this table; L, B, R are the three versions, "older" means a lower version number than B's:
 
-    remote      local           base          verdict
-    -           L               any           SEND      new here, or asked for again by removal
-    -           -               any           NOTHING
-    R           L = R           any           SAME      also when both sides made the same edit
-    R           -               any           FETCH     missing here; deletions do not travel in this release
-    R           L               B = L         FETCH     changed there, by somebody who had B
-    R           L               B = L         CONFLICT  the same, but he did not have B: two pushers raced
-    R older     L               B = L         SEND      the relay has gone back to before B
-    R           L               B = R         SEND      changed here
-    R           L               other, or -   CONFLICT  changed on both sides: both survive
-    R wanted    L = R           any           SEND      somebody misses what we have
-    R wanted    L               B = R         SEND      ours is newer and as welcome
-    R wanted    other                         NOTHING   somebody else has it; wait for it
+    remote      local   base        verdict
+    -           -       -           NOTHING
+    -           L       any         SEND      new here, or the relay has lost it
+    -           gone    content     SEND      likewise, as a deletion
+    -           gone    gone        NOTHING
+    R           -       -           FETCH     new there
+    gone        -       -           SAME
+    R           L = R   any         SAME      also when both sides made the same edit
+    R           L = R   B = R       SEND      the same, but here the permissions were changed since
+    R           L = R   any         FETCH     the same, but there the permissions were changed
+    R           L       B = R       SEND      changed, deleted or made again here
+    R           B = L   descends    FETCH     changed or deleted there, by somebody who had B
+    R older     any     any         SEND      the relay has gone back to before B
+    gone        L       any         SEND      an edit beats a deletion
+    gone        L       -           FETCH     what was deleted there, on a machine that joins (again)
+    R           gone    any         FETCH     an edit beats a deletion
+    R           L       any         CONFLICT  changed on both sides, or two pushers raced: both survive
+    R wanted    L = R   any         SEND      somebody misses what we have
+    R wanted    L       B = R       SEND      ours is newer and as welcome
+    R wanted    other               NOTHING   somebody else has it; wait for it
 
-Modes then take away what a client does not do.
+The first line that fits decides.  Modes then take away what a client does not do.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ..files.tree import Base, Entry
-from .index import Record, Records, State, Update
+from ..files.tree import Base, Entry, Kind
+from .index import Record, Records, State, Update, brief, lineage
 
 
 class Verdict(enum.Enum):
@@ -62,25 +70,42 @@ class Mode(enum.Enum):
 class Local:
     """The folder's side of one page; push and pull keep it up to date as they go.
 
-    `entries` may lack digests where nobody needs them; `untouchable` are paths that exist but must neither be sent nor
-    taken for missing now: still changing, unreadable, or in a directory that could not be read; `excluded` are those
-    that a rule keeps out for good.
+    `entries` may lack digests where nobody needs them; `untouchable` are paths that must neither be sent nor taken for
+    missing now: still changing, unreadable, in a directory that could not be read, or deleted here and held until the
+    user has approved; `excluded` are those that a rule keeps out for good.  `moved` are digests of contents that left
+    another path since the last pass: the others have them.  `deletes`: whether deletions travel, both ways.
+    `now_ns`: when the folder was looked at.
     """
 
     entries: dict[str, Entry]
     bases: dict[str, Base]
     untouchable: frozenset[str] = frozenset()
     excluded: frozenset[str] = frozenset()
+    moved: frozenset[str] = frozenset()
+    deletes: bool = False
+    now_ns: int = 0
+
+    def mine(self, path: str) -> Entry | None:
+        """The local version of a path: an entry, gone if it was agreed on and is missing, None if it never was."""
+        entry = self.entries.get(path)
+        if entry is None and self.deletes and path in self.bases:
+            return Entry.gone(path, self.now_ns)
+        return entry
 
 
 @dataclass(frozen=True, slots=True)
 class PullPlan:
-    """`fetch`: records whose content the current updates hold; `ask`: records that are missing here and nowhere on
-    the relay; `conflicts`: those of `fetch` whose local version is set aside first; `agreed`: paths that are equal on
-    both sides; `blocked`: paths that this client's mode does not let in, with the reason."""
+    """What comes in.
+
+    `fetch`: files whose content the current updates hold; `apply`: records that need no content from the relay;
+    `absent`: files whose content is not on the relay; `conflicts`: those whose local version is set aside first;
+    `agreed`: paths that are equal on both sides; `blocked`: paths that this client's mode does not let in, with the
+    reason.
+    """
 
     fetch: Records
-    ask: tuple[Record, ...]
+    apply: Records
+    absent: tuple[Record, ...]
     conflicts: frozenset[str]
     agreed: tuple[Record, ...]
     blocked: Mapping[str, str]
@@ -88,15 +113,20 @@ class PullPlan:
 
 @dataclass(frozen=True, slots=True)
 class PushPlan:
-    """`entries` go into the next update, with the version each will have; `left`: files that do not fit into it.
+    """What goes out.
 
-    `bytes` is the size of the entries, summed once because progress asks for it with every file.
+    `entries` go into the next update, `records` says as what; `notes` are records that need no content on the relay;
+    `left`: files that do not fit into the update; `stuck`: paths that cannot be sent, with the reason; `lost`: how many
+    of the notes the relay had known before.  `bytes` is the size of the entries, summed once because progress asks for
+    it with every file.
     """
 
     entries: tuple[Entry, ...]
-    versions: Mapping[str, int]
+    records: Records
+    notes: tuple[Record, ...]
     left: tuple[Entry, ...]
     stuck: Mapping[str, str]
+    lost: int
     bytes: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -104,86 +134,186 @@ class PushPlan:
 
 
 def judge(local: Entry | None, base: Base | None, remote: Record | None) -> Verdict:
-    """The table at the top.  A local entry without digest counts as different from everything."""
+    """The table at the top.  A local file without digest counts as different from everything."""
     if remote is None:
-        return Verdict.SEND if local else Verdict.NOTHING
-    equal = local is not None and local.same_content(remote.entry)
-    ours_is_newer = local is not None and base is not None and base.entry.same_content(remote.entry)
+        is_known = local is not None and not (local.is_gone and (base is None or base.entry.is_gone))
+        return Verdict.SEND if is_known else Verdict.NOTHING
     if remote.state is State.WANTED:
-        return Verdict.SEND if equal or ours_is_newer else Verdict.NOTHING
+        return Verdict.SEND if local and _answers(local, base, remote) else Verdict.NOTHING
     if local is None:
-        return Verdict.FETCH
-    if equal:
-        return Verdict.SAME
-    if ours_is_newer:
+        return Verdict.SAME if remote.entry.is_gone else Verdict.FETCH
+    if local.same_content(remote.entry):
+        return _judge_permissions(local, base, remote)
+    if base is None:
+        was_deleted = remote.entry.is_gone and brief(local) in remote.ancestors
+        return _of_edits(local, remote) if not was_deleted else Verdict.FETCH
+    if base.entry.same_content(remote.entry):
         return Verdict.SEND
-    if base is None or not local.same_content(base.entry):
-        return Verdict.CONFLICT
-    if remote.descends_from(base):
+    if local.same_content(base.entry) and remote.descends_from(base):
         return Verdict.FETCH
-    return Verdict.SEND if remote.version < base.version else Verdict.CONFLICT
+    return Verdict.SEND if remote.version < base.version else _of_edits(local, remote)
+
+
+def _of_edits(local: Entry, remote: Record) -> Verdict:
+    """Both sides have changed; at most one of them is gone."""
+    if local.is_gone:
+        return Verdict.FETCH
+    return Verdict.SEND if remote.entry.is_gone else Verdict.CONFLICT
+
+
+def _answers(local: Entry, base: Base | None, wish: Record) -> bool:
+    """Whether what we have is what somebody misses, or what has replaced it."""
+    if base is not None and wish.version < base.version:
+        return True
+    return local.same_content(wish.entry) or (base is not None and base.entry.same_content(wish.entry))
+
+
+def _judge_permissions(local: Entry, base: Base | None, remote: Record) -> Verdict:
+    """Of equal contents.  What was agreed on is compared with what a file system has made of it, not with the wish."""
+    has_none = local.is_gone or local.kind is Kind.LINK or remote.version == 0
+    if has_none or local.mode == remote.entry.mode:
+        return Verdict.SAME
+    if base is None or remote.version > base.version or not base.entry.same_content(remote.entry):
+        return Verdict.FETCH
+    if remote.version < base.version:
+        return Verdict.SEND
+    return Verdict.SAME if local.mode == base.entry.mode else Verdict.SEND
 
 
 def to_hash(local: Local, remote: Records) -> list[str]:
-    """Paths whose content must be read before they can be judged: changed here, and known on the relay."""
-    return [path for path, entry in local.entries.items() if entry.digest is None and path in remote]
+    """Paths whose content must be read before they can be judged: files changed here, and known on the relay."""
+    return [path for path, entry in local.entries.items() if entry.is_file and entry.digest is None and path in remote]
 
 
 def plan_pull(local: Local, remote: Records, updates: Iterable[Update], mode: Mode) -> PullPlan:
     """What a puller does with a page.  `remote` already contains the records of the updates."""
     offered = {record.path for update in updates for record in update.records.values()}
     fetch: dict[str, Record] = {}
-    ask: list[Record] = []
+    apply: dict[str, Record] = {}
+    absent: list[Record] = []
     agreed: list[Record] = []
     conflicts: set[str] = set()
     blocked: dict[str, str] = {}
-    for path, record in remote.items():
-        if path in local.untouchable or path in local.excluded:
-            continue
-        mine = local.entries.get(path)
-        base = local.bases.get(path)
-        verdict = judge(mine, base, record)
+    for path, record, mine, verdict in _judged(local, remote):
         if verdict is Verdict.SAME:
-            if base is None or base.version != record.version or not base.entry.same_content(record.entry):
+            if _is_news(record, local.bases.get(path)):
                 agreed.append(record)
         elif verdict in (Verdict.FETCH, Verdict.CONFLICT) and mode.pulls:
-            if mode is Mode.CONSERVATIVE and mine is not None:
+            if record.entry.is_gone and not local.deletes:
+                continue
+            if mode is Mode.CONSERVATIVE and mine is not None and not mine.is_gone:
                 blocked[path] = "conservative: a file that exists here is never replaced"
+                continue
+            if verdict is Verdict.CONFLICT:
+                conflicts.add(path)
+            if not record.entry.is_file or (mine is not None and mine.same_content(record.entry)):
+                apply[path] = record
             elif path in offered:
                 fetch[path] = record
-                if verdict is Verdict.CONFLICT:
-                    conflicts.add(path)
             else:
-                ask.append(record)
-    return PullPlan(fetch, tuple(ask), frozenset(conflicts), tuple(agreed), blocked)
+                absent.append(record)
+    return PullPlan(fetch, apply, tuple(absent), frozenset(conflicts), tuple(agreed), blocked)
 
 
-def plan_push(local: Local, remote: Records, mode: Mode, size_max: int, room: int) -> PushPlan:
-    """What a pusher puts into the next update of a page: pending files in the order of their paths, until their sizes
-    reach `size_max` bytes or fill the `room` that the relay has left.  A file larger than `size_max` travels alone."""
+def _judged(local: Local, remote: Records) -> Iterator[tuple[str, Record, Entry | None, Verdict]]:
+    for path, record in remote.items():
+        if path not in local.untouchable and path not in local.excluded:
+            mine = local.mine(path)
+            yield path, record, mine, judge(mine, local.bases.get(path) if mine else None, record)
+
+
+def _is_news(record: Record, base: Base | None) -> bool:
+    """Whether the ledger does not know yet that both sides have this."""
+    return base is None or base.version != record.version or not base.entry.same_content(record.entry)
+
+
+def plan_push(
+    local: Local, remote: Records, client: str, mode: Mode, size_max: int, room: int, *, needs_content: bool = False
+) -> PushPlan:
+    """What a pusher of this name does with a page: pending files in the order of their paths, until their sizes
+    reach `size_max` bytes or fill the `room` that the relay has left.  A file larger than `size_max` travels alone.
+
+    `needs_content`: every record must come with its content, which is so in format 0.7.
+    """
     pending: list[Entry] = []
+    notes: list[Record] = []
     stuck: dict[str, str] = {}
-    for path, entry in sorted(local.entries.items()):
-        if path in local.untouchable or not mode.pushes:
-            continue
-        base = local.bases.get(path)
-        verdict = judge(entry, base, remote.get(path))
+    lost = 0
+    for entry, verdict in _to_push(local, remote) if mode.pushes else ():
+        path = entry.path
         if verdict is Verdict.SEND:
-            pending.append(entry)
+            base, known = local.bases.get(path), remote.get(path)
+            if needs_content or not _travels_as_note(entry, base, known, local.moved):
+                pending.append(entry)
+            else:
+                notes.append(_record(entry, base, known, client))
+                lost += base is not None and notes[-1].version == base.version
         elif verdict is Verdict.CONFLICT and not mode.pulls:
             stuck[path] = "changed here and on the relay; a client that only uploads cannot keep both"
     chosen = _fitting(pending, min(size_max, room), size_max, room)
-    versions = {entry.path: _next_version(entry.path, local, remote) for entry in pending[:chosen]}
-    return PushPlan(tuple(pending[:chosen]), versions, tuple(pending[chosen:]), stuck)
+    records = {
+        entry.path: _record(entry, local.bases.get(entry.path), remote.get(entry.path), client)
+        for entry in pending[:chosen]
+    }
+    return PushPlan(tuple(pending[:chosen]), records, tuple(notes), tuple(pending[chosen:]), stuck, lost)
+
+
+def _to_push(local: Local, remote: Records) -> Iterator[tuple[Entry, Verdict]]:
+    """Every path that is here, then every one that was, in the order of their names."""
+    missing = sorted(local.bases.keys() - local.entries.keys()) if local.deletes else []
+    for path in (*sorted(local.entries), *missing):
+        if path in local.untouchable or path in local.excluded:
+            continue
+        mine = local.mine(path)
+        assert mine is not None
+        base = local.bases.get(path) if local.deletes or path in local.entries else None
+        yield mine, judge(mine, base, remote.get(path))
+
+
+def _travels_as_note(entry: Entry, base: Base | None, known: Record | None, moved: frozenset[str]) -> bool:
+    """Whether the others can do without the content: there is none, or they had it once."""
+    if not entry.is_file:
+        return True
+    if known is not None and known.state is State.WANTED:
+        return False
+    return (base is not None and entry.same_content(base.entry)) or entry.digest in moved
+
+
+def _record(entry: Entry, base: Base | None, known: Record | None, client: str) -> Record:
+    """What replaces `known` on the relay.
+
+    What was agreed on and is merely not there any more is written down again as the version that it was.  A record that
+    is older than `base` was not seen by us: it is outrun, but not among the ancestors, so that whoever made it finds a
+    conflict and not a successor.
+    """
+    is_old = base is not None and known is not None and known.version < base.version
+    if base is not None and (known is None or is_old) and base.version and _is_unchanged(entry, base.entry):
+        return Record(base.entry, base.version, client, ancestors=base.ancestors)
+    version = 1 + max(base.version if base else 0, known.version if known else 0)
+    return Record(entry, version, client, ancestors=lineage(known.base() if known and not is_old else None, base))
+
+
+def _is_unchanged(entry: Entry, agreed: Entry) -> bool:
+    return entry.same_content(agreed) and (entry.mode == agreed.mode or entry.is_gone)
+
+
+def forgotten(client: str, local: Local, remote: Records) -> list[Record]:
+    """Deletions of what the relay once knew and has forgotten, of files that were not edited here since: what a client
+    that was away for too long takes for deleted by the others."""
+    return [
+        Record(Entry.gone(path, local.now_ns), base.version + 1, client, ancestors=lineage(base))
+        for path, base in local.bases.items()
+        if path not in remote and path in local.entries and local.entries[path].same_content(base.entry)
+    ]
 
 
 def expected_pullers(pullers: frozenset[str], pusher: str) -> frozenset[str]:
-    """Who must have an update before it may leave: every registered puller but its pusher."""
+    """Who must have an update before it may leave: every puller that counts, but its pusher."""
     return pullers - {pusher}
 
 
 def is_complete(update: Update, pullers: frozenset[str], count: int | None) -> bool:
-    """Whether all expected pullers have the update: `puller count` many if that is set, else all registered ones.
+    """Whether all expected pullers have the update: `puller count` many if that is set, else all that count.
 
     With no puller registered yet an update waits for the first.
     """
@@ -214,9 +344,3 @@ def _fitting(pending: list[Entry], limit: int, size_max: int, room: int) -> int:
         if total > limit and not (count == 0 and entry.size + MEMBER_OVERHEAD > size_max and total <= room):
             return count
     return len(pending)
-
-
-def _next_version(path: str, local: Local, remote: Records) -> int:
-    base = local.bases.get(path)
-    known = remote.get(path)
-    return 1 + max(base.version if base else 0, known.version if known else 0)

@@ -1,6 +1,7 @@
 """One pull: what others pushed comes into the folder, and the update is marked consumed.
 
-The order is the promise: fetch into staging, verify, install durably, remember, and only then register.  A crash before
+What needs no bytes from the relay comes first: deletions, directories, links, permissions, files that only moved.  Then
+the order is the promise: fetch into staging, verify, install durably, remember, and only then register.  A crash before
 the end repeats work and loses nothing; an update whose content could not be installed completely is not consumed.  Only
 what its archive twice failed to deliver intact is given up, and asked for again *before* the update is registered.
 """
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..events import Item, PageFreed
+from .apply import apply
 from .client import Client, PageState
 from .fetch import fetch
 from .index import Records, State, Update
@@ -30,7 +32,8 @@ def pull_page(client: Client, state: PageState, local: Local, pullers: frozenset
         held = claimed
         state = client.look_again(state.view.page)
         plan = _plan(client, state, local)
-    if plan.fetch:
+    if plan.fetch or plan.apply or plan.absent:
+        apply(client, plan, local)
         fetch(client, state, plan, local)
         plan = _plan(client, state, local)
     if not _has_work(client, state, plan, local):
@@ -58,7 +61,7 @@ def _plan(client: Client, state: PageState, local: Local) -> PullPlan:
 
 def _has_work(client: Client, state: PageState, plan: PullPlan, local: Local) -> bool:
     """Whether anything of this page is to be fetched, asked for or registered."""
-    return bool(plan.fetch or plan.ask or list(_to_register(client, state, local)))
+    return bool(plan.fetch or plan.absent or list(_to_register(client, state, local)))
 
 
 def _to_register(client: Client, state: PageState, local: Local) -> Iterator[tuple[UpdateView, Update]]:
@@ -111,24 +114,24 @@ def finish(client: Client, state: PageState, view: UpdateView, update: Update) -
 def _ask(client: Client, state: PageState, local: Local) -> bool:
     """Ask for what is missing here and nowhere on the relay, so that whoever has it sends it again."""
     plan = _plan(client, state, local)
-    if not plan.ask:
+    if not plan.absent:
         return False
-    for record in plan.ask:
+    for record in plan.absent:
         client.tell(Item(client.section, "down", "asked", record.path, max(0, record.entry.size)))
-    client.wait("peer", "asked for; whoever has it sends it again", [r.entry for r in plan.ask])
+    client.wait("peer", "asked for; whoever has it sends it again", [r.entry for r in plan.absent])
     if client.relay.format.asks_by_removal:
-        gone = [record.path for record in plan.ask]
+        gone = [record.path for record in plan.absent]
         left = state.stored.without(gone if len(gone) < len(state.stored.records) else gone[1:])
         if left.records != state.stored.records:
             client.relay.write_index(left, state.view, client.unique())
     else:
-        wishes = [replace(record, client=client.name, state=State.WANTED) for record in plan.ask]
+        wishes = [replace(record, client=client.name, state=State.WANTED) for record in plan.absent]
         client.relay.write_index(state.stored.merged(wishes), state.view, client.unique())
     return True
 
 
 def _locked_out(client: Client, state: PageState, plan: PullPlan, busy: Busy) -> PageState:
-    entries = [record.entry for record in (*plan.fetch.values(), *plan.ask)]
+    entries = [record.entry for record in (*plan.fetch.values(), *plan.absent)]
     client.wait("lock", f"the page is locked by {busy.owner or 'somebody'}", entries)
     return state
 
@@ -137,5 +140,3 @@ def _released(client: Client, state: PageState, held: Held | None, changed: bool
     if held is not None:
         client.lock.release(held)
     return client.look_again(state.view.page) if changed else state
-
-

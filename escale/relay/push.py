@@ -2,15 +2,18 @@
 
 Content, name, derived: archive, update index, persistent index.  A crash after the first leaves garbage with our
 incarnation in its name, after the second an update that anybody can use and whose records the next one to come merges
-into the persistent index.  There is no clean-up here: an exception half-way is a crash, and `recover` is the answer to
-both.
+into the persistent index.  What needs no content on the relay is written into the persistent index alone, also while an
+update of the page waits for its pullers.  There is no clean-up here: an exception half-way is a crash, and
+`recover` is the answer to both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
 from ..errors import Changing, EscaleError
 from ..events import Item, PageBegan, PageEnded, Progress
-from ..files.tree import Entry
 from .archive import Packer
 from .client import Client, PageState
 from .index import Record, Update
@@ -20,6 +23,9 @@ from .plan import Local, PushPlan, expected_pullers, plan_push
 LEASE_BYTES_PER_S = 20_000
 """A push may hold its lock as long as a very slow line would need; after that others take it for dead."""
 
+
+ROOM_FOR_NOTES = 64 * 1024
+"""Bytes of a quota that are left free for locks, registrations and small changes of an index."""
 
 ON_ITS_WAY = "on the relay, not yet received by everybody"
 
@@ -31,36 +37,64 @@ class LockLost(EscaleError):
     exit_code = 3
 
 
-def push_page(client: Client, state: PageState, local: Local, pullers: frozenset[str], room: int) -> None:
+def push_page(
+    client: Client, state: PageState, local: Local, pullers: frozenset[str], room: int, quota: int | None = None
+) -> None:
     """Send what is pending on one page, unless an update is still there or somebody else is at work.
 
-    `room`: bytes that may still be put on the relay.
+    `room`: bytes that may still be put on the relay, as of the beginning of the pass; `quota`: bytes that may lie there
+    in all, None for any number.
     """
     plan = _plan(client, state, local, room)
-    if not plan.entries:
-        _tell_what_waits(client, state, plan, room)
+    if not plan.entries and not plan.notes:
+        _tell_what_waits(client, plan, room, quota)
         return
-    if state.view.updates:
+    if state.view.updates and not plan.notes:
         _wait_for_pullers(client, state, plan, pullers)
         return
     held = client.lock.claim(state.view.page, "w", plan.bytes / LEASE_BYTES_PER_S)
     if isinstance(held, Busy):
-        message = f"the page is locked by {held.owner or 'somebody'}"
-        client.wait("lock", message, (*plan.entries, *plan.left))
+        _locked_out(client, plan, f"the page is locked by {held.owner or 'somebody'}")
         return
     fresh = client.look_again(state.view.page)
     if fresh.view.tags != state.view.tags:
         plan = _plan(client, fresh, local, room)
-    if plan.entries and not fresh.view.updates:
+    if not plan.entries or fresh.view.updates:
+        _write_index(client, fresh, local, plan, [])
+        if plan.entries:
+            _wait_for_pullers(client, fresh, plan, pullers)
+    elif quota is None:
         _push_locked(client, fresh, local, plan, held)
-        if plan.left:
-            client.wait("queue", "goes with the next update of this page", plan.left)
+    else:
+        _push_within(quota, client, fresh, local, plan, held)
     client.lock.release(held)
+
+
+def _push_within(quota: int, client: Client, state: PageState, local: Local, plan: PushPlan, held: Held) -> None:
+    """In turn with all other pushers that have a quota: each measures the room that is left and fills it."""
+    turn: Held | Busy | None = None
+    if page := client.relay.format.budget_page:
+        turn = client.lock.claim(page, "w", plan.bytes / LEASE_BYTES_PER_S)
+    if isinstance(turn, Busy):
+        _locked_out(client, plan, f"{turn.owner or 'somebody'} is filling the rest of the quota")
+        return
+    indices = sum(blob.info.size for blob in state.view.indices)
+    room = quota - client.relay.survey().used - 2 * indices - ROOM_FOR_NOTES
+    plan = _plan(client, state, local, room)
+    if plan.entries:
+        _push_locked(client, state, local, plan, held)
+    else:
+        _write_index(client, state, local, plan, [])
+        _tell_what_waits(client, plan, room, quota)
+    if turn is not None:
+        client.lock.release(turn)
 
 
 def _plan(client: Client, state: PageState, local: Local, room: int) -> PushPlan:
     records = state.index.records
-    plan = plan_push(local, records, client.settings.mode, client.settings.size_max, room)
+    settings = client.settings
+    needs_content = client.relay.format.asks_by_removal
+    plan = plan_push(local, records, client.name, settings.mode, settings.size_max, room, needs_content=needs_content)
     for path, message in plan.stuck.items():
         client.skip(path, "conflict", message, "L205")
     return plan
@@ -76,7 +110,7 @@ def _push_locked(client: Client, state: PageState, local: Local, plan: PushPlan,
     client.ledger.set_meta(f"stamp {page}", stamp)
     with _packer(client, label, plan) as packer:
         sent = client.relay.write_archive(page, stamp, packer)
-    records = {path: _record(client, state, plan, entry) for path, entry in packer.packed.items()}
+    records = {path: replace(plan.records[path], entry=entry) for path, entry in packer.packed.items()}
     for path, error in packer.skipped.items():
         client.skip(path, "changing" if isinstance(error, Changing) else "permission", str(error), error.code)
     if records:
@@ -84,19 +118,36 @@ def _push_locked(client: Client, state: PageState, local: Local, plan: PushPlan,
             raise LockLost(page=label or page)
         update = Update(page, stamp, client.name, records, garbage=packer.garbage)
         client.relay.write_update(update, client.unique())
-        client.relay.write_index(state.stored.merged(records.values()), state.view, client.unique())
-        _remember(client, state, local, records)
+        _write_index(client, state, local, plan, records.values())
         client.tally.add_waiting(label, "peer", ON_ITS_WAY, (record.entry for record in records.values()))
     else:
         client.relay.delete_data(page, stamp)
+        _write_index(client, state, local, plan, [])
     total = sum(record.entry.size for record in records.values())
+    client.tally.up_bytes += total
+    if plan.left:
+        client.wait("queue", "goes with the next update of this page", plan.left)
     client.tell(PageEnded(client.section, "up", label, len(records), total, sent, client.clock.monotonic() - began))
 
 
-def _record(client: Client, state: PageState, plan: PushPlan, entry: Entry) -> Record:
-    replaced = state.index.records.get(entry.path)
-    ancestors = replaced.successor() if replaced else ()
-    return Record(entry, plan.versions[entry.path], client.name, ancestors=ancestors)
+def _write_index(client: Client, state: PageState, local: Local, plan: PushPlan, sent: Collection[Record]) -> None:
+    """The persistent index with what was sent and what travels in it alone; then the ledger may know."""
+    client.tally.lost += plan.lost
+    notes = _still_so(client, plan.notes)
+    if not sent and not notes:
+        return
+    index = state.stored.merged((*sent, *notes)).forgetting(_memory_begins_ns(client))
+    client.relay.write_index(index, state.view, client.unique())
+    _remember(client, state, local, (*sent, *notes))
+
+
+def _still_so(client: Client, notes: Iterable[Record]) -> list[Record]:
+    """Without deletions of what has come back since the scan: an editor that replaces a file may leave a moment."""
+    return [note for note in notes if not note.entry.is_gone or not client.folder.has(note.path)]
+
+
+def _memory_begins_ns(client: Client) -> int:
+    return int((client.clock.now() - client.settings.deletion_memory_s) * 1e9)
 
 
 def _packer(client: Client, label: str, plan: PushPlan) -> Packer:
@@ -112,20 +163,29 @@ def _packer(client: Client, label: str, plan: PushPlan) -> Packer:
     return Packer(plan.entries, client.folder.open, settings.algorithm, codec, settings.workers, progress)
 
 
-def _remember(client: Client, state: PageState, local: Local, records: dict[str, Record]) -> None:
-    client.folder.learn(record.entry for record in records.values())
-    for path, record in records.items():
-        action = "changed" if path in state.stored.records else "new"
-        client.tell(Item(client.section, "up", action, path, record.entry.size))
-        local.entries[path] = record.entry
-    client.agree(records.values(), local)
+def _remember(client: Client, state: PageState, local: Local, records: Iterable[Record]) -> None:
+    records = list(records)
+    client.folder.learn(record.entry for record in records if record.entry.is_file)
+    for record in records:
+        path, entry = record.path, record.entry
+        action = "deleted" if entry.is_gone else "changed" if path in state.stored.records else "new"
+        client.tell(Item(client.section, "up", action, path, entry.size))
+        if not entry.is_gone:
+            local.entries[path] = entry
+    client.agree(records, local)
     client.tally.up_files += len(records)
-    client.tally.up_bytes += sum(record.entry.size for record in records.values())
 
 
-def _tell_what_waits(client: Client, state: PageState, plan: PushPlan, room: int) -> None:
-    if plan.left:
-        client.wait("quota", f"the relay has room for {max(room, 0)} more bytes", plan.left)
+def _tell_what_waits(client: Client, plan: PushPlan, room: int, quota: int | None) -> None:
+    too_big = [entry for entry in plan.left if quota is not None and entry.size + ROOM_FOR_NOTES > quota]
+    if too_big:
+        client.wait("big", "is larger than disk quota lets the relay hold", too_big)
+    if left := [entry for entry in plan.left if entry not in too_big]:
+        client.wait("quota", f"the relay has room for {max(room, 0)} more bytes", left)
+
+
+def _locked_out(client: Client, plan: PushPlan, message: str) -> None:
+    client.wait("lock", message, (*plan.entries, *(note.entry for note in plan.notes), *plan.left))
 
 
 def _wait_for_pullers(client: Client, state: PageState, plan: PushPlan, pullers: frozenset[str]) -> None:

@@ -64,9 +64,7 @@ def _unfinished(client: Client, state: PageState, pullers: frozenset[str]) -> li
     return [(view, update) for view, update in state.updates if _needs_repair(client, state, view, update, pullers)]
 
 
-def _needs_repair(
-    client: Client, state: PageState, view: UpdateView, update: Update, pullers: frozenset[str]
-) -> bool:
+def _needs_repair(client: Client, state: PageState, view: UpdateView, update: Update, pullers: frozenset[str]) -> bool:
     if view.data is None or not update.records:
         return True
     return bool(missing_from(state.stored.records, update)) or is_complete(update, pullers, client.settings.count)

@@ -244,4 +244,3 @@ def _page_view(page: str, roles: dict[Role, list[Blob]]) -> PageView:
         UpdateView(stamp, tuple(stamps.get(stamp, ())), data.get(stamp)) for stamp in sorted({*stamps, *data})
     )
     return PageView(page, tuple(roles.get(Role.INDEX, ())), updates, tuple(roles.get(Role.LOCK, ())))
-

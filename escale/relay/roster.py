@@ -1,26 +1,46 @@
-"""The roster of a format 1 relay: every client says once that it takes part, so that updates wait for the pullers."""
+"""The roster of a format 1 relay: every client says that it takes part, so that updates wait for the pullers, and says
+it again from time to time, so that the others notice when it is gone."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import Corrupt, Missing, PeerError
 from .format1 import Format1
 from .relay import Blob, IndexRelay
 
+SIGN_OF_LIFE_S = 3600
+"""How often a client renews its entry: one small request an hour."""
+
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """One client as the roster knows it; `pulls`: updates wait for it; `incarnation` tells two of one name apart."""
+    """One client as the roster knows it.
+
+    `pulls`: updates wait for it; `incarnation` tells two of one name apart; `seen`: the Unix time, by its own clock, at
+    which it last said so.  Others do not compare that time with theirs, they only look whether it changes.
+    """
 
     name: str
     pulls: bool
     incarnation: str
+    seen: int = 0
+
+    @property
+    def sign_of_life(self) -> str:
+        """A name for this entry and no later one of the same client."""
+        return f"client {self.name} at {self.seen}"
+
+    def says_nothing_new(self, known: Participant) -> bool:
+        """Whether the entry that is there will do."""
+        is_fresh = 0 <= self.seen - known.seen < SIGN_OF_LIFE_S
+        return is_fresh and replace(known, seen=self.seen) == self
 
     def encode(self) -> bytes:
         """JSON."""
-        return json.dumps({"client": self.name, "pulls": self.pulls, "incarnation": self.incarnation}).encode()
+        found = {"client": self.name, "pulls": self.pulls, "incarnation": self.incarnation, "seen": self.seen}
+        return json.dumps(found).encode()
 
     @classmethod
     def decode(cls, data: bytes, where: str) -> Participant:
@@ -30,8 +50,8 @@ class Participant:
             name = str(found["client"])
             # Half a surrogate pair, which JSON can spell, is no character and could not be said to anybody.
             name.encode()
-            return cls(name, bool(found["pulls"]), str(found["incarnation"]))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            return cls(name, bool(found["pulls"]), str(found["incarnation"]), int(found.get("seen", 0)))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise Corrupt(where=where, reason="it is not an entry of the roster") from error
 
 
@@ -68,6 +88,20 @@ class Roster:
     def enter(self, participant: Participant) -> None:
         """Write or replace one's own entry."""
         self._relay.write_blob(self._form.client_place(participant.name), participant.encode())
+
+    @property
+    def participants(self) -> list[Participant]:
+        """All entries."""
+        return [one for _, one in self._known.values()]
+
+    def others(self, client: str) -> list[Participant]:
+        """The entries of all pullers but this client, by name."""
+        found = (one for _, one in self._known.values() if one.pulls and one.name != client)
+        return sorted(found, key=lambda one: one.name)
+
+    def forget(self, client: str) -> None:
+        """Remove the entry of a client that has left for good."""
+        self._relay.store.delete(self._form.name(self._form.client_place(client)))
 
     @property
     def pullers(self) -> frozenset[str]:

@@ -72,7 +72,8 @@ def test_a_path_that_is_not_utf_8_survives_json():
 
 def test_every_reason_has_a_meaning_and_every_state_a_short_word():
     assert all(reason.meaning for reason in Reason)
-    assert {state.short for state in SectionState} == {"starting", "ok", "sending", "receiving", "late", "error", "off"}
+    words = {"starting", "ok", "sending", "receiving", "late", "held", "error", "off"}
+    assert {state.short for state in SectionState} == words
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{}", "[" * 100_000, '{"schema": 1, "sections": 5}'])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
 import pytest
 
 from escale.files.tree import Base, Entry
-from escale.relay.index import Record, State, Update
+from escale.relay.index import ANCESTORS_MAX, Record, State, Update, brief
 from escale.relay.plan import (
     MEMBER_OVERHEAD,
     Local,
@@ -19,8 +22,13 @@ from escale.relay.plan import (
     to_hash,
 )
 
+KINDS = {"dir": Entry.directory("f"), "link": Entry.link("f", "there"), "gone": Entry.gone("f")}
+
 
 def entry(content: str | None, path: str = "f", size: int = 10) -> Entry | None:
+    """A file of this content; or a directory, a link, or nothing any more; None for what never was."""
+    if content in KINDS:
+        return replace(KINDS[content], path=path)
     return Entry(path, size, 0, 0o644, content) if content else None
 
 
@@ -30,33 +38,82 @@ def base(content: str | None, version: int = 1) -> Base | None:
 
 
 def record(
-    content: str | None, state: State = State.FILE, version: int = 2, path: str = "f", ancestors: tuple[str, ...] = ()
+    content: str | None,
+    state: State = State.CURRENT,
+    version: int = 2,
+    path: str = "f",
+    ancestors: tuple[str, ...] = (),
 ) -> Record | None:
     found = entry(content, path)
     return Record(found, version, "alice", state, ancestors) if found else None
 
 
-@pytest.mark.parametrize(
-    ("remote", "local", "agreed", "verdict"),
-    [
-        (None, "L", None, Verdict.SEND),
-        (None, "L", "B", Verdict.SEND),
-        (None, None, None, Verdict.NOTHING),
-        (None, None, "B", Verdict.NOTHING),
-        ("X", "X", None, Verdict.SAME),
-        ("X", "X", "X", Verdict.SAME),
-        ("X", "X", "B", Verdict.SAME),
-        ("R", None, None, Verdict.FETCH),
-        ("R", None, "R", Verdict.FETCH),
-        ("R", None, "B", Verdict.FETCH),
-        ("R", "L", "L", Verdict.FETCH),
-        ("R", "L", "R", Verdict.SEND),
-        ("R", "L", "B", Verdict.CONFLICT),
-        ("R", "L", None, Verdict.CONFLICT),
-    ],
-)
+def descendant(content: str, *ancestors: str, version: int = 2) -> Record:
+    """A record made by somebody who had these versions."""
+    return Record(entry(content), version, "alice", ancestors=tuple(brief(entry(one)) for one in ancestors))
+
+
+CELLS = [
+    # remote, local, base, verdict: the lines of the table, from its top
+    (None, None, None, Verdict.NOTHING),
+    (None, "L", None, Verdict.SEND),
+    (None, "L", "B", Verdict.SEND),
+    (None, "L", "L", Verdict.SEND),
+    (None, "L", "gone", Verdict.SEND),
+    (None, "gone", "B", Verdict.SEND),
+    (None, "gone", "gone", Verdict.NOTHING),
+    ("R", None, None, Verdict.FETCH),
+    ("dir", None, None, Verdict.FETCH),
+    ("link", None, None, Verdict.FETCH),
+    ("gone", None, None, Verdict.SAME),
+    ("R", "R", None, Verdict.SAME),
+    ("R", "R", "R", Verdict.SAME),
+    ("R", "R", "B", Verdict.SAME),
+    ("R", "R", "gone", Verdict.SAME),
+    ("dir", "dir", None, Verdict.SAME),
+    ("link", "link", "B", Verdict.SAME),
+    ("gone", "gone", "B", Verdict.SAME),
+    ("gone", "gone", "gone", Verdict.SAME),
+    ("R", "L", "R", Verdict.SEND),
+    ("R", "gone", "R", Verdict.SEND),
+    ("R", "dir", "R", Verdict.SEND),
+    ("gone", "L", "gone", Verdict.SEND),
+    ("dir", "L", "dir", Verdict.SEND),
+    ("R", "L", "L", Verdict.FETCH),
+    ("R", "dir", "dir", Verdict.FETCH),
+    ("R", "gone", "gone", Verdict.FETCH),
+    ("gone", "L", "L", Verdict.FETCH),
+    ("gone", "dir", "dir", Verdict.FETCH),
+    ("gone", "L", "B", Verdict.SEND),
+    ("gone", "L", None, Verdict.SEND),
+    ("R", "gone", "B", Verdict.FETCH),
+    ("R", "L", "B", Verdict.CONFLICT),
+    ("R", "L", None, Verdict.CONFLICT),
+    ("R", "L", "gone", Verdict.CONFLICT),
+    ("R", "dir", None, Verdict.CONFLICT),
+    ("dir", "L", None, Verdict.CONFLICT),
+    ("link", "L", "B", Verdict.CONFLICT),
+]
+
+
+@pytest.mark.parametrize(("remote", "local", "agreed", "verdict"), CELLS)
 def test_judge(remote, local, agreed, verdict):
-    assert judge(entry(local), base(agreed), record(remote)) is verdict
+    """Every cell, with a remote version that descends from what was agreed on."""
+    there = descendant(remote, agreed) if remote and agreed else record(remote)
+    assert judge(entry(local), base(agreed), there) is verdict
+
+
+def test_what_was_deleted_elsewhere_goes_on_a_machine_that_joins_again():
+    assert judge(entry("L"), None, descendant("gone", "L", "older")) is Verdict.FETCH
+    assert judge(entry("edited"), None, descendant("gone", "L", "older")) is Verdict.SEND
+
+
+@pytest.mark.parametrize(
+    ("local", "agreed", "remote"),
+    [("L", "L", "R"), ("gone", "gone", "R"), ("L", "L", "gone"), ("edited", "L", "R"), ("gone", "L", "R")],
+)
+def test_a_relay_that_went_back_is_told_what_it_has_lost(local, agreed, remote):
+    assert judge(entry(local), base(agreed, 5), record(remote, version=4)) is Verdict.SEND
 
 
 @pytest.mark.parametrize(
@@ -64,7 +121,8 @@ def test_judge(remote, local, agreed, verdict):
     [
         (4, ("L",), Verdict.FETCH),
         (5, ("X", "L"), Verdict.FETCH),
-        (9, (), Verdict.FETCH),
+        (12, ("X",) * ANCESTORS_MAX, Verdict.FETCH),
+        (9, (), Verdict.CONFLICT),
         (4, ("X",), Verdict.CONFLICT),
         (5, ("X", "Y"), Verdict.CONFLICT),
         (3, ("L",), Verdict.CONFLICT),
@@ -77,21 +135,76 @@ def test_what_we_pushed_is_replaced_only_by_somebody_who_had_it(version, ancesto
     assert judge(entry("L"), base("L", version=3), remote) is verdict
 
 
+def test_a_deletion_that_did_not_know_the_edit_loses_against_it():
+    assert judge(entry("L"), base("L", 2), descendant("gone", "B")) is Verdict.SEND
+    assert judge(entry("gone"), base("gone", 2), descendant("R", "B")) is Verdict.FETCH
+
+
+@pytest.mark.parametrize(
+    ("here", "agreed", "there", "verdict"),
+    [
+        (0o600, 0o644, (2, 0o644), Verdict.SEND),
+        (0o644, 0o644, (3, 0o600), Verdict.FETCH),
+        (0o755, 0o644, (3, 0o600), Verdict.FETCH),
+        (0o644, 0o644, (2, 0o600), Verdict.SAME),
+        (0o600, 0o600, (1, 0o644), Verdict.SEND),
+        (0o600, None, (2, 0o644), Verdict.FETCH),
+    ],
+    ids=["here", "there", "both", "a file system without them", "relay went back", "never met"],
+)
+def test_permissions_travel_without_content_and_never_conflict(here, agreed, there, verdict):
+    version, mode = there
+    known = None if agreed is None else Base(Entry("f", 10, 0, agreed, "X"), 2)
+    remote = Record(Entry("f", 10, 0, mode, "X"), version, "alice")
+    assert judge(Entry("f", 10, 0, here, "X"), known, remote) is verdict
+
+
 @pytest.mark.parametrize(
     ("local", "agreed", "verdict"),
     [
         ("R", None, Verdict.SEND),
         ("R", "R", Verdict.SEND),
         ("L", "R", Verdict.SEND),
+        ("gone", "R", Verdict.SEND),
         ("L", "L", Verdict.NOTHING),
         ("L", "B", Verdict.NOTHING),
         ("L", None, Verdict.NOTHING),
+        ("gone", "gone", Verdict.NOTHING),
         (None, None, Verdict.NOTHING),
-        (None, "R", Verdict.NOTHING),
     ],
 )
 def test_judge_what_somebody_asked_for(local, agreed, verdict):
-    assert judge(entry(local), base(agreed), record("R", State.WANTED)) is verdict
+    assert judge(entry(local), base(agreed, 2), record("R", State.WANTED)) is verdict
+
+
+VERSIONS = (None, "X", "Y", "Z", "dir", "gone")
+
+
+@pytest.mark.parametrize("remote", VERSIONS)
+def test_no_cell_takes_away_what_only_this_machine_has(remote):
+    """Whatever the combination: content that the remote version does not come from is never given up silently."""
+    for local, agreed, number, parents in itertools.product(VERSIONS, VERSIONS, (1, 2, 3), ((), ("X",), ("Y", "X"))):
+        mine, known = entry(local), base(agreed, 2)
+        there = descendant(remote, *parents, version=number) if remote else None
+        verdict = judge(mine, known, there)
+        if local in (None, "gone", remote) or verdict is not Verdict.FETCH:
+            continue
+        assert local in parents, (local, agreed, remote, number, parents)
+
+
+def test_two_machines_that_have_raced_do_not_both_wait_for_the_other():
+    """Whatever two machines made of a common version at once: an edit beats a deletion, two edits survive."""
+    for one, other in itertools.product(("X", "Y", "dir", "gone"), repeat=2):
+        mine, theirs = descendant(one, "B"), descendant(other, "B")
+        current = max(mine, theirs, key=Record.precedence)
+        for record_, content in ((mine, one), (theirs, other)):
+            verdict = judge(entry(content), record_.base(), current)
+            if entry(content).same_content(current.entry):
+                assert verdict is Verdict.SAME
+            elif content == "gone":
+                assert verdict is Verdict.FETCH
+            else:
+                assert verdict in (Verdict.CONFLICT, Verdict.SEND), (one, other)
 
 
 def test_an_entry_without_digest_is_never_equal():
@@ -122,14 +235,14 @@ def test_pull_fetches_what_updates_offer_and_asks_for_the_rest():
     plan = plan_pull(local({"here": "H", "both": "L"}), remote, [update], Mode.SHARED)
     assert set(plan.fetch) == {"offered", "both"}
     assert plan.conflicts == {"both"}
-    assert [one.path for one in plan.ask] == ["elsewhere"]
+    assert [one.path for one in plan.absent] == ["elsewhere"]
     assert [one.path for one in plan.agreed] == ["here"]
 
 
 @pytest.mark.parametrize("side", [{"untouchable": frozenset({"f"})}, {"excluded": frozenset({"f"})}])
 def test_pull_leaves_alone_what_must_not_be_touched(side):
     plan = plan_pull(local({}, **side), records(f="R"), [], Mode.SHARED)
-    assert not plan.fetch and not plan.ask
+    assert not plan.fetch and not plan.absent
 
 
 def test_modes_take_away_directions():
@@ -139,14 +252,16 @@ def test_modes_take_away_directions():
     assert set(plan_pull(local({}), remote, [update], Mode.CONSERVATIVE).fetch) == {"f"}
     kept = plan_pull(local({"f": "L"}, {"f": "L"}), remote, [update], Mode.CONSERVATIVE)
     assert not kept.fetch and set(kept.blocked) == {"f"}
-    assert not plan_push(local({"f": "L"}, {"f": "R"}), remote, Mode.DOWNLOAD, 1 << 30, 1 << 30).entries
-    stuck = plan_push(local({"f": "L"}), remote, Mode.UPLOAD, 1 << 30, 1 << 30)
+    assert not plan_push(local({"f": "L"}, {"f": "R"}), remote, "bob", Mode.DOWNLOAD, 1 << 30, 1 << 30).entries
+    stuck = plan_push(local({"f": "L"}), remote, "bob", Mode.UPLOAD, 1 << 30, 1 << 30)
     assert not stuck.entries and set(stuck.stuck) == {"f"}
 
 
 def test_versions_grow_beyond_both_sides():
     remote = {"f": record("R", version=7)}
-    assert plan_push(local({"f": "L"}, {"f": "R"}), remote, Mode.SHARED, 1 << 30, 1 << 30).versions == {"f": 8}
+    assert (
+        plan_push(local({"f": "L"}, {"f": "R"}), remote, "bob", Mode.SHARED, 1 << 30, 1 << 30).records["f"].version == 8
+    )
 
 
 def sized(*sizes: int) -> Local:
@@ -164,7 +279,7 @@ def sized(*sizes: int) -> Local:
     ],
 )
 def test_an_update_is_limited_by_its_size_and_by_the_room(sizes, size_max, room, chosen):
-    plan = plan_push(sized(*sizes), {}, Mode.SHARED, size_max, room)
+    plan = plan_push(sized(*sizes), {}, "bob", Mode.SHARED, size_max, room)
     assert len(plan.entries) == chosen
     assert len(plan.entries) + len(plan.left) == len(sizes)
 

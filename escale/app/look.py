@@ -1,0 +1,175 @@
+"""Look: what the folder holds at the beginning of a pass, and what of it may be acted on.
+
+One scan for all pages.  What is missing is told from what is merely not visible, from what has moved, and from a
+deletion so large that the user has to be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ..events import Problem
+from ..files.rules import Rules
+from ..files.scan import Scan
+from ..files.tree import Base, Entry, Kind, display
+from ..relay.client import Client, PageState
+from ..relay.plan import Local, to_hash
+from .guard import Guard, HeldDeletion
+
+Bases = dict[str, dict[str, Base]]
+"""What was agreed on, by page and path."""
+
+
+@dataclass(slots=True)
+class Look:
+    """The folder during one pass.
+
+    `entries` by page and path; `untouchable`, `moved` and `now_ns` as in Local; `unseen`: beginnings of paths where the
+    scan could not look; `has_unsettled`: whether files were left out because they had just been changed.
+    """
+
+    now_ns: int = 0
+    entries: dict[str, dict[str, Entry]] = field(default_factory=dict)
+    untouchable: frozenset[str] = frozenset()
+    unseen: tuple[str, ...] = ()
+    rules: Rules = field(default_factory=Rules)
+    moved: frozenset[str] = frozenset()
+    has_unsettled: bool = False
+
+    def is_deleted(self, base: Base) -> bool:
+        """Whether what was agreed on and is not here was deleted, as far as one can see."""
+        path = base.entry.path
+        if base.entry.is_gone or path in self.untouchable or path.startswith(self.unseen):
+            return False
+        return not self.excludes(base.entry)
+
+    def excludes(self, entry: Entry) -> bool:
+        """Whether a rule keeps the entry out."""
+        return self.rules.why_not(entry.path, entry.size, entry.kind) is not None
+
+    def local(self, client: Client, state: PageState, bases: dict[str, Base]) -> Local:
+        """The folder's side of a page, with every digest that its plans need."""
+        entries = self.entries.setdefault(state.view.page, {})
+        records = state.index.records
+        away = {path: bases[path].entry for path in bases.keys() - entries.keys()}
+        away |= {path: records[path].entry for path in records.keys() - entries.keys()}
+        excluded = frozenset(path for path, entry in away.items() if self.excludes(entry)) | client.impossible.keys()
+        unseen = frozenset(path for path in away if path.startswith(self.unseen))
+        deletes = client.settings.deletes
+        local = Local(entries, bases, self.untouchable | unseen, excluded, self.moved, deletes, self.now_ns)
+        _hash(client, local, to_hash(local, records))
+        return local
+
+
+def look(client: Client, now: float) -> Look:
+    """Scan the folder; LocalError if its root cannot be read."""
+    scan = client.folder.scan()
+    found = Look(round(now * 1e9), unseen=_unseen(scan), rules=scan.rules, has_unsettled=bool(scan.unsettled))
+    impossible = _sort(client, scan.entries.values(), found)
+    for trouble in scan.problems:
+        client.skip(trouble.path, trouble.reason, trouble.message)
+    for one, other in scan.clashes:
+        message = f"differs from {display(one)} only in case or in how its letters are composed"
+        entry = found.entries[client.relay.format.page_of(other)].get(other)
+        client.tally.add_waiting(client.label([other]), "name", message, [entry] if entry else [])
+    found.untouchable = frozenset({*scan.unsettled, *impossible, *(trouble.path for trouble in scan.problems)})
+    return found
+
+
+def guard_deletions(client: Client, found: Look, bases: Bases, guard: Guard) -> None:
+    """Find out what has moved, and hold deletions that are too many; those that were refused are fetched again."""
+    _forget(client, bases, guard.refused())
+    missing = missing_from(found, bases)
+    found.moved = _moved(client, found, bases, missing)
+    files = {path for path, entry in missing.items() if entry.is_file and entry.digest not in found.moved}
+    agreed = sum(base.entry.is_file for page in bases.values() for base in page.values())
+    held = guard.hold(files, agreed, client.clock.now())
+    if held is not None:
+        found.untouchable |= missing.keys()
+        _tell_held(client, held, missing)
+
+
+def adopt_relay(client: Client, found: Look, bases: Bases) -> None:
+    """What is missing here was never deleted: it is fetched as if it had never been here."""
+    _forget(client, bases, missing_from(found, bases))
+
+
+def missing_from(found: Look, bases: Bases) -> dict[str, Entry]:
+    """What was agreed on and was deleted here, as it was, by path."""
+    return {
+        path: agreed[path].entry
+        for page, agreed in bases.items()
+        for path in agreed.keys() - found.entries.get(page, {}).keys()
+        if found.is_deleted(agreed[path])
+    }
+
+
+def _forget(client: Client, bases: Bases, paths: Iterable[str]) -> None:
+    gone = [path for path in paths if path in bases.get(client.relay.format.page_of(path), {})]
+    client.ledger.disagree(gone)
+    for path in gone:
+        del bases[client.relay.format.page_of(path)][path]
+
+
+def _sort(client: Client, entries: Iterable[Entry], found: Look) -> set[str]:
+    """The entries into their pages, as far as the relay's format carries them; paths that it cannot name."""
+    form = client.relay.format
+    impossible = set()
+    for entry in entries:
+        if entry.kind not in form.kinds:
+            if entry.kind is Kind.LINK:
+                client.skip(entry.path, "symlink", f"relay format {form.number} does not carry symbolic links")
+            continue
+        if problem := form.problem_with(entry):
+            client.skip(entry.path, "name", problem, "L204")
+            impossible.add(entry.path)
+        found.entries.setdefault(form.page_of(entry.path), {})[entry.path] = entry
+    return impossible
+
+
+def _moved(client: Client, found: Look, bases: Bases, missing: Mapping[str, Entry]) -> frozenset[str]:
+    """Digests of missing files that are here under other names.  New files of such a size are read to find out."""
+    lost = {entry.digest for entry in missing.values() if entry.is_file}
+    sizes = {entry.size for entry in missing.values() if entry.is_file}
+    again: set[str | None] = set()
+    for page, entries in found.entries.items():
+        known = bases.get(page, {})
+        new = [
+            entry
+            for path, entry in entries.items()
+            if entry.size in sizes and entry.is_file and path not in found.untouchable and _is_new(known.get(path))
+        ]
+        hashed, _ = client.folder.hash([entry.path for entry in new if entry.digest is None])
+        entries.update(hashed)
+        again.update(entries[entry.path].digest for entry in new)
+    return frozenset(digest for digest in lost & again if digest is not None)
+
+
+def _is_new(base: Base | None) -> bool:
+    return base is None or base.entry.is_gone
+
+
+def _tell_held(client: Client, held: HeldDeletion, missing: Mapping[str, Entry]) -> None:
+    sentence = f"{len(held.paths)} of {held.agreed} files were deleted here; their deletion is held"
+    command = f"escalectl approve {client.section}"
+    client.tell(Problem(client.section, "L120", sentence, f"Look and decide: {command}", exit_code=5))
+    client.tally.needs.append((sentence, command))
+    client.tally.add_waiting(
+        "", "held", "its deletion waits for escalectl approve", [missing[path] for path in held.paths]
+    )
+
+
+def _unseen(scan: Scan) -> tuple[str, ...]:
+    """Beginnings of paths below directories that could not be read: nothing there may be taken for missing."""
+    return () if scan.complete else tuple(f"{trouble.path}/" for trouble in scan.problems)
+
+
+def _hash(client: Client, local: Local, paths: list[str]) -> None:
+    if not paths:
+        return
+    hashed, troubles = client.folder.hash(paths)
+    local.entries.update(hashed)
+    for trouble in troubles:
+        client.skip(trouble.path, trouble.reason, trouble.message)
+    local.untouchable |= {trouble.path for trouble in troubles}

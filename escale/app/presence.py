@@ -1,0 +1,101 @@
+"""Presence: the proof that the folder is the folder, and not the empty place where its disk is mounted.
+
+A marker lies in the folder's private directory from the first pass on.  When it is missing the section stops: what is
+not there was not deleted by anybody.  A client that was away for longer than deletions are remembered stops likewise,
+because it would bring back what the others have deleted.  Both go on when the user has said what is right (adopt).
+"""
+
+from __future__ import annotations
+
+from ..errors import LocalError
+from ..files.folder import Folder
+from ..files.ledger import Ledger
+
+ADOPT_RELAY = "relay"
+"""The relay is right: what is missing here is fetched, what the relay has forgotten goes to the trash."""
+
+ADOPT_LOCAL = "local"
+"""The folder is right as it is: what is missing was deleted."""
+
+IN_STEP_EVERY_S = 3600.0
+"""How exactly the time of the last pass is remembered: a write to the ledger for each would cost more than it tells."""
+
+
+class FolderGone(LocalError):
+    """the folder {path} was there before and is gone"""
+
+    code = "L110"
+    exit_code = 5
+    advice = "If its disk is not mounted, mount it. Until then nothing is sent, received or deleted."
+
+
+class MarkerGone(LocalError):
+    """the folder {path} has lost its marker, .escale/folder"""
+
+    code = "L110"
+    exit_code = 5
+    advice = (
+        "If its disk is not mounted, mount it; escale goes on by itself. If it is a new disk or you have emptied the"
+        " folder: escalectl sync SECTION --adopt relay (fetches what is missing), or --adopt local (what is missing was"
+        " deleted). Until then nothing is sent, received or deleted."
+    )
+
+
+class AwayTooLong(LocalError):
+    """the folder {path} was last in step {days} days ago, longer than deletions are remembered ({memory} days)"""
+
+    code = "L116"
+    exit_code = 5
+    advice = (
+        "It may hold files that the others have deleted. escalectl sync SECTION --adopt relay: those go to the trash;"
+        " --adopt local: they are sent again. Files that were edited here are kept in any case."
+    )
+
+
+class Presence:
+    """Looks for the marker before and after each scan; remembers the time of the last pass."""
+
+    def __init__(self, folder: Folder, ledger: Ledger, identity: str) -> None:
+        self._folder = folder
+        self._ledger = ledger
+        self._identity = identity
+
+    @property
+    def adopting(self) -> str | None:
+        """ADOPT_RELAY or ADOPT_LOCAL while the user's word waits for the end of a pass."""
+        return self._ledger.meta("adopt")
+
+    def begin(self) -> None:
+        """Make folder and marker at the first start, and where the user has said what is right."""
+        is_known = self._ledger.meta("marked") is not None
+        if not self._folder.exists():
+            if (is_known or self._ledger.bases()) and not self.adopting:
+                raise FolderGone(path=self._folder.root)
+            self._folder.make_root()
+        if is_known and not self.adopting:
+            return
+        if not self._folder.is_marked():
+            self._folder.mark(self._identity)
+        if not is_known:
+            self._ledger.set_meta("marked", self._identity)
+
+    def check(self, now: float, memory_s: float) -> None:
+        """FolderGone, MarkerGone, AwayTooLong; `memory_s`: how long deletions are remembered."""
+        if self.adopting:
+            self.begin()
+        if not self._folder.exists():
+            raise FolderGone(path=self._folder.root)
+        if not self._folder.is_marked():
+            raise MarkerGone(path=self._folder.root)
+        last = self._ledger.meta("in step")
+        if last is not None and now - float(last) > memory_s and not self.adopting:
+            days, memory = round((now - float(last)) / 86400), round(memory_s / 86400)
+            raise AwayTooLong(path=self._folder.root, days=days, memory=memory)
+
+    def passed(self, now: float) -> None:
+        """A pass has ended well."""
+        last = self._ledger.meta("in step")
+        if last is None or abs(now - float(last)) >= IN_STEP_EVERY_S:
+            self._ledger.set_meta("in step", repr(now))
+        if self.adopting:
+            self._ledger.set_meta("adopt", None)

@@ -1,0 +1,90 @@
+"""Applying the records that need no bytes from the relay: deletions, directories, links, permissions, moved files.
+
+Deletions come first, for a file may take the place of a directory; they go to the trash, where a file that was moved is
+found again when the record of its new place is applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..errors import Corrupt
+from ..events import Item
+from ..files.install import Outcome
+from ..files.staging import Staged, Staging
+from ..files.tree import Entry, Kind
+from .client import Client
+from .index import Record
+from .place import install, places, settle
+from .plan import Local, PullPlan
+
+
+def apply(client: Client, plan: PullPlan, local: Local) -> None:
+    """Carry out the part of a plan that needs nothing from the relay; `local` and the ledger then have it."""
+    by_kind: dict[Kind, dict[str, Record]] = {kind: {} for kind in Kind}
+    for path, record in plan.apply.items():
+        by_kind[record.entry.kind][path] = record
+    remove(client, by_kind[Kind.GONE].values(), local)
+    _make_directories(client, by_kind[Kind.DIRECTORY], plan, local)
+    _change_modes(client, by_kind[Kind.FILE], local)
+    _place_what_is_here(client, by_kind[Kind.LINK].values(), plan.absent, plan, local)
+
+
+def remove(client: Client, records: Iterable[Record], local: Local) -> None:
+    """Deletions.  A directory that is not empty yet is left for the end of the pass."""
+    wanted = {record.path: record for record in records if record.path in local.entries}
+    if not wanted:
+        return
+    senders = {path: record.client for path, record in wanted.items()}
+    agreed = []
+    for result in client.folder.remove([local.entries[path] for path in wanted], by=senders):
+        path = result.entry.path
+        if result.outcome is Outcome.INSTALLED:
+            agreed.append(wanted[path])
+            del local.entries[path]
+            client.tally.down_files += 1
+            client.tell(Item(client.section, "down", "deleted", path, result.entry.size))
+        elif result.entry.kind is Kind.DIRECTORY:
+            client.leftover.append(wanted[path])
+        else:
+            client.skip(path, "changing", f"it is not deleted: {result.reason}")
+    client.agree(agreed, local)
+
+
+def _make_directories(client: Client, wanted: Mapping[str, Record], plan: PullPlan, local: Local) -> None:
+    """New ones, and those whose permissions have changed."""
+    if wanted:
+        expected, aside = places(client, wanted, plan.conflicts, local)
+        entries = [record.entry for record in wanted.values()]
+        senders = {path: record.client for path, record in wanted.items()}
+        settle(client, client.folder.make(entries, expected, aside, by=senders), local, wanted)
+
+
+def _change_modes(client: Client, wanted: Mapping[str, Record], local: Local) -> None:
+    if wanted:
+        expected = {path: local.entries[path] for path in wanted}
+        settle(client, client.folder.change_mode([one.entry for one in wanted.values()], expected), local, wanted)
+
+
+def _place_what_is_here(
+    client: Client, links: Iterable[Record], absent: Iterable[Record], plan: PullPlan, local: Local
+) -> None:
+    """Links, and files whose content this folder has under another name or in its trash."""
+    wanted = {record.path: record for record in (*links, *absent)}
+    if not wanted:
+        return
+    with client.folder.staging() as staging:
+        staged = [one for record in wanted.values() if (one := _staged(client, record.entry, staging))]
+        install(client, staged, plan.conflicts, local, wanted)
+
+
+def _staged(client: Client, entry: Entry, staging: Staging) -> Staged | None:
+    if entry.kind is Kind.LINK:
+        return staging.add_link(entry)
+    for source in client.contents.sources(client.folder, entry):
+        with source:
+            try:
+                return staging.add(entry, source)
+            except Corrupt:
+                continue
+    return None

@@ -1,0 +1,105 @@
+"""Putting arrived versions into their places, and what the client remembers and tells of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from ..events import Conflicted, Item
+from ..files.install import Installed, Outcome
+from ..files.staging import Staged
+from ..files.tree import Entry, Kind
+from .client import Client
+from .index import Record
+from .plan import Local
+
+NAME_BYTES_MAX = 255
+
+EXTENSION_BYTES_MAX = 100
+"""What is longer is no extension: with the longest name of a client there would be no room for the rest."""
+
+
+def install(
+    client: Client, staged: Sequence[Staged], conflicts: Collection[str], local: Local, wanted: Mapping[str, Record]
+) -> list[Entry]:
+    """Verified files and links of these records; returns those that are in their places, durably and remembered."""
+    expected, aside = places(client, [one.entry.path for one in staged], conflicts, local)
+    results = client.folder.install(staged, expected, aside, by=_senders(wanted.values()))
+    return settle(client, results, local, wanted)
+
+
+def places(
+    client: Client, paths: Collection[str], conflicts: Collection[str], local: Local
+) -> tuple[dict[str, Entry | None], dict[str, str]]:
+    """What the plan expects at each of the paths, and where to keep what is there if both are to survive.
+
+    A directory is given a name to go to as well, for it may hold files that nobody else has.
+    """
+    expected = {path: local.entries.get(path) for path in paths}
+    keep = [path for path, entry in expected.items() if path in conflicts or (entry and entry.kind is Kind.DIRECTORY)]
+    return expected, {path: conflict_name(client, path) for path in keep}
+
+
+def settle(client: Client, results: Sequence[Installed], local: Local, wanted: Mapping[str, Record]) -> list[Entry]:
+    """Take note of what became of each path; returns the entries that are in their places."""
+    done = []
+    for result in results:
+        path = result.entry.path
+        if result.outcome is Outcome.INSTALLED:
+            _note_installed(client, result, local)
+            done.append(result.entry)
+        elif result.outcome is Outcome.IMPOSSIBLE:
+            client.impossible[path] = result.reason
+            local.excluded |= {path}
+            client.skip(path, "name", result.reason, "L204")
+        elif result.outcome is Outcome.CHANGED:
+            client.skip(path, "changing", f"it changed here while the other version arrived: {result.reason}")
+        else:
+            client.skip(path, "error", result.reason, "L101")
+    client.agree([replace(wanted[entry.path], entry=entry) for entry in done], local)
+    return done
+
+
+def conflict_name(client: Client, path: str) -> str:
+    """`name.conflict-CLIENT-DATE-TIME.ext`, beside the file; UTC, so that all machines spell it alike."""
+    directory, name = os.path.split(path)
+    stem, extension = os.path.splitext(name)
+    if len(extension.encode("utf-8", "surrogateescape")) > EXTENSION_BYTES_MAX:
+        stem, extension = name, ""
+    when = datetime.fromtimestamp(client.clock.now(), UTC).strftime("%Y%m%d-%H%M%S")
+    middle = f".conflict-{client.name}-{when}"
+    room = NAME_BYTES_MAX - len((middle + extension).encode("utf-8", "surrogateescape"))
+    while len(stem.encode("utf-8", "surrogateescape")) > room:
+        stem = stem[:-1]
+    return os.path.join(directory, f"{stem}{middle}{extension}")
+
+
+def _note_installed(client: Client, result: Installed, local: Local) -> None:
+    path = result.entry.path
+    before = local.entries.get(path)
+    if result.kept_as:
+        client.tally.conflicts += 1
+        client.tell(Conflicted(client.section, path, path, result.kept_as))
+        if before is not None:
+            _note_moved(local, before, result.kept_as)
+    local.entries[path] = result.entry
+    client.tally.down_files += 1
+    client.tally.down_bytes += result.entry.size
+    client.tell(Item(client.section, "down", "changed" if before else "new", path, result.entry.size))
+
+
+def _note_moved(local: Local, before: Entry, target: str) -> None:
+    """What was put aside.  The files of a directory have other names now: the next scan finds them."""
+    if before.kind is not Kind.DIRECTORY:
+        local.entries[target] = replace(before, path=target)
+        return
+    inside = {path for path in {*local.entries, *local.bases} if path.startswith(f"{before.path}/")}
+    local.untouchable |= inside
+    for path in inside & local.entries.keys():
+        del local.entries[path]
+
+
+def _senders(records: Collection[Record]) -> dict[str, str]:
+    return {record.path: record.client for record in records}

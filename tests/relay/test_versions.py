@@ -1,0 +1,226 @@
+"""Deletions, renames, directories, links and permissions travel; production code over real folders."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.world import Machine, World
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pair(world) -> tuple[Machine, Machine]:
+    """Two machines in step over eight files in two directories."""
+    alice, bob = world.machine("alice", deletes=True), world.machine("bob", deletes=True)
+    for number in range(8):
+        alice.write(f"dir{number % 2}/f{number}.txt", f"content {number} " * 40)
+    world.settle()
+    assert alice.tree() == bob.tree()
+    return alice, bob
+
+
+def settle_counting(world: World) -> int:
+    """Settle, and count the bytes of all archives that were ever there."""
+    sizes: dict[str, int] = {}
+    for _ in range(10):
+        moved = 0
+        for machine in world.machines:
+            result = machine.sync()
+            moved += result.up_files + result.down_files + result.waiting
+            sizes.update({name: len(data) for name, (data, _) in world.blobs.items() if ".data." in name})
+            world.clock.sleep(1)
+        if not moved:
+            return sum(sizes.values())
+    raise AssertionError("still moving")
+
+
+def test_a_deletion_travels_and_what_was_deleted_lies_in_the_trash(world, pair):
+    alice, bob = pair
+    (alice.folder / "dir0/f0.txt").unlink()
+    world.settle()
+    assert "dir0/f0.txt" not in bob.tree()
+    assert alice.tree() == bob.tree()
+    assert [item.path for item in bob.trash()] == ["dir0/f0.txt"]
+    assert world.holds_only_indices()
+
+
+def test_deleted_on_both_is_no_error_and_forgotten(world, pair):
+    alice, bob = pair
+    for machine in pair:
+        (machine.folder / "dir0/f0.txt").unlink()
+    world.settle()
+    assert alice.tree() == bob.tree() and "dir0/f0.txt" not in alice.tree()
+    assert not bob.trash()
+
+
+def test_an_edit_beats_a_deletion_whoever_comes_first(world, pair):
+    alice, bob = pair
+    for first, second, name in ((alice, bob, "dir0/f0.txt"), (bob, alice, "dir0/f2.txt")):
+        (alice.folder / name).unlink()
+        bob.write(name, "edited meanwhile")
+        first.sync()
+        second.sync()
+        world.settle()
+        assert alice.read(name) == bob.read(name) == b"edited meanwhile"
+
+
+def test_what_was_deleted_can_be_made_again(world, pair):
+    alice, bob = pair
+    (alice.folder / "dir0/f0.txt").unlink()
+    world.settle()
+    bob.write("dir0/f0.txt", "made again")
+    world.settle()
+    assert alice.read("dir0/f0.txt") == b"made again"
+
+
+@pytest.mark.parametrize("levels", [0, 1])
+def test_renames_cost_no_file_data(tmp_path, levels):
+    world = World(tmp_path, levels=levels)
+    alice, bob = world.machine("alice", deletes=True), world.machine("bob", deletes=True)
+    for number in range(6):
+        alice.write(f"photos/raw/{number}.raw", os.urandom(20_000))
+    alice.write("other/x.bin", os.urandom(20_000))
+    world.settle()
+    (alice.folder / "photos/raw").rename(alice.folder / "photos/kept")
+    (alice.folder / "other/x.bin").rename(alice.folder / "photos/y.bin")
+    (alice.folder / "photos").rename(alice.folder / "pictures")
+    assert settle_counting(world) == 0
+    assert alice.tree() == bob.tree()
+    assert "pictures/kept/3.raw" in bob.tree() and "photos" not in bob.tree()
+    world.close()
+
+
+def test_swapped_and_rotated_names(world, pair):
+    alice, bob = pair
+    folder = alice.folder
+    (folder / "dir0/f0.txt").rename(folder / "t")
+    (folder / "dir0/f2.txt").rename(folder / "dir0/f0.txt")
+    (folder / "dir1/f1.txt").rename(folder / "dir0/f2.txt")
+    (folder / "t").rename(folder / "dir1/f1.txt")
+    world.settle()
+    assert alice.tree() == bob.tree()
+
+
+def test_directories_links_and_permissions(world, pair):
+    alice, bob = pair
+    (alice.folder / "empty/inside").mkdir(parents=True)
+    (alice.folder / "dir0").chmod(0o750)
+    (alice.folder / "dir0/f0.txt").chmod(0o700)
+    (alice.folder / "link").symlink_to("dir0/f0.txt")
+    (alice.folder / "dangling").symlink_to("/nowhere/at all")
+    (alice.folder / "loop").symlink_to("loop")
+    assert settle_counting(world) == 0
+    assert alice.tree() == bob.tree()
+    assert stat.S_IMODE((bob.folder / "dir0/f0.txt").stat().st_mode) == 0o700
+    assert os.readlink(bob.folder / "dangling") == "/nowhere/at all"
+    (bob.folder / "link").unlink()
+    (bob.folder / "link").symlink_to("dir1/f1.txt")
+    (bob.folder / "empty/inside").rmdir()
+    world.settle()
+    assert alice.tree() == bob.tree()
+    assert os.readlink(alice.folder / "link") == "dir1/f1.txt"
+
+
+KINDS = ("file", "directory", "link")
+
+
+def make(path: Path, kind: str) -> None:
+    """Something of this kind; a directory with a file in it."""
+    if kind == "file":
+        path.write_text("a file now")
+    elif kind == "link":
+        path.symlink_to("f1")
+    else:
+        path.mkdir()
+        (path / "inside").write_text("in the directory")
+
+
+def clear(path: Path) -> None:
+    """Away with it."""
+    if path.is_dir() and not path.is_symlink():
+        for inside in path.iterdir():
+            inside.unlink()
+        path.rmdir()
+    else:
+        path.unlink()
+
+
+@pytest.mark.parametrize("before", KINDS)
+@pytest.mark.parametrize("after", KINDS)
+@pytest.mark.parametrize("levels", [0, 1])
+def test_a_path_becomes_something_else(tmp_path, before, after, levels):
+    world = World(tmp_path, levels=levels)
+    alice, bob = world.machine("alice", deletes=True), world.machine("bob", deletes=True)
+    alice.write("other", "so that the folder is never empty")
+    make(alice.folder / "thing", before)
+    world.settle()
+    clear(alice.folder / "thing")
+    make(alice.folder / "thing", after)
+    if before == after == "file":
+        (alice.folder / "thing").write_text("another file now")
+    world.settle()
+    assert alice.tree() == bob.tree()
+    assert not [path for path in bob.tree() if "conflict" in path]
+    world.close()
+
+
+@pytest.mark.parametrize("one", KINDS)
+@pytest.mark.parametrize("other", KINDS)
+def test_clashes_of_kinds_keep_both(world, one, other):
+    alice, bob = world.machine("alice", deletes=True), world.machine("bob", deletes=True)
+    make(alice.folder / "thing", one)
+    make(bob.folder / "thing", other)
+    if one == other == "file":
+        (bob.folder / "thing").write_text("another")
+    if one == other == "link":
+        (bob.folder / "thing").unlink()
+        (bob.folder / "thing").symlink_to("elsewhere")
+    before = {**alice.tree(), **{f"of bob {path}": node for path, node in bob.tree().items()}}
+    world.settle(12)
+    assert alice.tree() == bob.tree()
+    contents = [node[:2] for node in alice.tree().values()]
+    for node in before.values():
+        assert node[0] == "directory" or node[:2] in contents
+
+
+def test_a_file_that_is_edited_in_a_directory_that_is_deleted_survives(world, pair):
+    alice, bob = pair
+    for path in sorted((alice.folder / "dir0").iterdir()):
+        path.unlink()
+    (alice.folder / "dir0").rmdir()
+    bob.write("dir0/f0.txt", "edited in the last moment")
+    bob.write("dir0/new.txt", "made in the last moment")
+    alice.sync()
+    world.settle()
+    assert alice.tree() == bob.tree()
+    assert sorted(path for path in alice.tree() if path.startswith("dir0")) == ["dir0", "dir0/f0.txt", "dir0/new.txt"]
+
+
+def test_deletions_stay_at_home_when_they_are_not_to_travel(tmp_path):
+    world = World(tmp_path)
+    alice, bob = world.machine("alice"), world.machine("bob")
+    alice.write("f", "kept by all")
+    world.settle()
+    (alice.folder / "f").unlink()
+    world.settle()
+    assert alice.read("f") == bob.read("f") == b"kept by all"
+    world.close()
+
+
+def test_touching_a_file_is_no_change(world, pair):
+    alice, bob = pair
+    os.utime(alice.folder / "dir0/f0.txt", ns=(1, 10**18))
+    before = bob.tree()
+    assert settle_counting(world) == 0
+    assert bob.tree() == before
+    assert not [path for path in alice.tree() if "conflict" in path]
