@@ -23,11 +23,13 @@ Tree = dict[str, Node]
 """Nodes by path."""
 
 
-def read_tree(root: Path) -> Tree:
-    """All that is synchronised, and all that should be."""
+def read_tree(root: Path, *, private: bool = False) -> Tree:
+    """All that is or should be synchronised; with `private` also what escale keeps there for itself."""
     found: Tree = {}
     _read(os.fspath(root), "", found)
-    found.pop(PRIVATE, None)
+    if private and os.path.isdir(f"{root}/{PRIVATE}"):
+        found[PRIVATE] = Node("directory", b"", 0o755)
+        _read(os.fspath(root), f"{PRIVATE}/", found)
     return found
 
 

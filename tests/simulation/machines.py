@@ -88,7 +88,7 @@ class SimWorld(World):
         """All that lies on a disk."""
         saved = {}
         for machine in self.machines:
-            tree = machine.tree()
+            tree = read_tree(machine.folder, private=True)
             times = read_times(machine.folder, tree)
             saved[machine.name] = (tree, times, machine.ledger.save(), machine.clock.now())
         return Saved(self.starts, self.clock.now(), dict(self.blobs), saved)
