@@ -47,10 +47,13 @@ class Batch:
         # Only for us: what lies here may have come from directories that are closed to others.
         self._directories = Directories(root, 0o700)
         self._last = ("", "")
+        self._is_made = False
 
     def spot(self, path: str) -> Spot:
         """A free place for what has this path; good until the next call."""
-        self._directories.open(PLACE, make=True)
+        if not self._is_made:
+            self._directories.open(PLACE, make=True)
+            self._is_made = True
         for number in range(1, BATCHES_MAX):
             batch = self._name if number == 1 else f"{self._name}-{number}"
             spot = self._spot_in(batch, path)

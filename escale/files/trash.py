@@ -7,7 +7,8 @@ user can look and restore with `ls` and `cp`.  The tree is the truth.  The table
 digest; it may be lost, and what it knows of items that are no longer there means nothing.
 
 Nothing is written over here: a path that its batch has already, or a directory where the batch has a file, goes to a
-second batch of the same time, `...-000123-2`.
+second batch of the same time, `...-000123-2`.  What arrives comes through here when it is exchanged with the old one
+(`escale.files.swap`); so a crash can leave an item of which nobody remembers why.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Trash:
     def items(self) -> Iterator[Item]:
         """All that lies in the trash, the oldest batch first."""
         known = {(kept.batch, kept.path): kept for kept in self._ledger.kept()}
-        with self._directories() as directories:
+        with self._directories() as directories, self._errors(PLACE):
             for batch in _batches(directories):
                 for path, status in _walk(directories, f"{PLACE}/{batch}"):
                     yield _item(batch, path, status, known.get((batch, path)))
@@ -159,12 +160,13 @@ class Trash:
 
 
 def _batches(directories: Directories) -> list[str]:
-    """What lies beside them under other names was put there by the user, and is none of our business."""
+    """What else lies beside them was put there by the user, and is none of our business."""
     try:
-        names = os.listdir(directories.open(PLACE))
+        place = directories.open(PLACE)
     except FileNotFoundError:
         return []
-    return sorted(name for name in names if batch_time(name) is not None)
+    names = [name for name in os.listdir(place) if batch_time(name) is not None]
+    return sorted(name for name in names if _is_directory(Spot.of(place, name).status()))
 
 
 def _walk(directories: Directories, top: str) -> Iterator[tuple[str, os.stat_result]]:
@@ -172,14 +174,21 @@ def _walk(directories: Directories, top: str) -> Iterator[tuple[str, os.stat_res
     pending = [top]
     while pending:
         directory = pending.pop()
-        descriptor = directories.open(directory)
+        try:
+            descriptor = directories.open(directory)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # The user tidies up.
         for name in sorted(path_text(os.fsencode(name)) for name in os.listdir(descriptor)):
             path = f"{directory}/{name}"
             status = Spot.of(descriptor, path).status()
-            if status is not None and stat.S_ISDIR(status.st_mode):
+            if _is_directory(status):
                 pending.append(path)
             elif status is not None:
                 yield path[len(top) + 1 :], status
+
+
+def _is_directory(status: os.stat_result | None) -> bool:
+    return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def _size(directories: Directories, batch: str) -> int:
