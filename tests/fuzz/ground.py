@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import tempfile
-from pathlib import Path
 
 from escale.files.folder import Folder
 from escale.files.ledger import Ledger
 from escale.files.rules import Rules
 from escale.testing.clock import SimClock
+
+from .scratch import scratch
 
 _CONTENT = b"of the user"
 
@@ -20,8 +20,7 @@ class Ground:
     """One folder and its ledger; `fresh` lays it out again, `must_be_whole` looks what became of the rest."""
 
     def __init__(self) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="escale-fuzz-")
-        self.outside = Path(self._temporary.name)
+        self.outside = scratch("ground")
         self.root = self.outside / "folder"
         self._ledger = Ledger(self.outside / "ledger.db")
         canary = self.outside / "canary"

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import tempfile
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 from escale.conf.load import load
 from escale.conf.upgrade import plan_upgrade
 from escale.files.ignore import Ignore
 
+from .scratch import scratch
 from .target import Target
 
 _ROOT = Path(__file__).parent.parent.parent
 _PATHS = ("a", "notes.txt", "build/", "src/build/out.o", "é/\udcff", "x" * 255, "a/" * 30 + "b")
 
 
-@cache
-def _directory() -> Path:
-    return Path(tempfile.mkdtemp(prefix="escale-fuzz-"))
-
-
 def configuration(suffix: str, data: bytes) -> bool:
     """Sentences of a few lines, or a configuration; the upgrade can be planned in either case."""
-    path = _directory() / f"test{suffix}"
+    path = scratch("conf") / f"test{suffix}"
     path.write_bytes(data)
     path.chmod(0o600)
-    loaded = load(path, {"HOME": str(_directory())})
+    loaded = load(path, {"HOME": str(scratch("conf"))})
     assert loaded.config is not None or loaded.problems
     for problem in loaded.problems:
         assert problem.render().count("\n") < 4

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from contextlib import closing
-from functools import cache
-from pathlib import Path
 
 from escale.errors import LocalError, NoLocalSpace
 from escale.files.known import Known
 from escale.files.ledger import Ledger
 from escale.files.tree import Base, Entry
 
+from .scratch import scratch
 from .target import Target
 
 STEPS = (
@@ -34,14 +32,9 @@ COMPANION = b"\0WAL\0"
 """Parts the database from the journal that lies beside it."""
 
 
-@cache
-def _directory() -> Path:
-    return Path(tempfile.mkdtemp(prefix="escale-fuzz-"))
-
-
 def written(statements: tuple[str, ...], version: int) -> bytes:
     """The file of a database made by these statements."""
-    path = _directory() / "seed.db"
+    path = scratch("ledger") / "seed.db"
     path.unlink(missing_ok=True)
     with closing(sqlite3.connect(path)) as database:
         for statement in statements:
@@ -58,7 +51,7 @@ def of_version(version: int) -> bytes:
 
 def of_today() -> bytes:
     """A ledger as it is written now."""
-    path = _directory() / "today.db"
+    path = scratch("ledger") / "today.db"
     path.unlink(missing_ok=True)
     ledger = Ledger(path)
     ledger.hashes_with("sha512")
@@ -75,7 +68,7 @@ FOREIGN_OF_OUR_VERSION = written(("CREATE TABLE pages (x)",), len(STEPS))
 
 def use(data: bytes) -> bool:
     """One sentence, or a ledger that answers and takes notes; what it could not read is kept."""
-    path = _directory() / "state" / "ledger.db"
+    path = scratch("ledger") / "state" / "ledger.db"
     path.parent.mkdir(exist_ok=True)
     for old in path.parent.iterdir():
         old.unlink()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import io
-import tempfile
 from functools import cache, partial
-from pathlib import Path
 
 from nacl import bindings as sodium
 
@@ -15,6 +13,7 @@ from escale.errors import Forged
 from escale.seal import CHUNK, MAGIC, FernetSeal, Key, Seal, StreamSeal
 from escale.testing.clock import SimClock
 
+from .scratch import scratch
 from .target import Target
 
 KEY = Key(bytes(range(32)))
@@ -24,7 +23,7 @@ PLAINS = (b"", b"short", b"0123456789abcdef" * 64, bytes(range(256)) * (2 * CHUN
 
 @cache
 def _fernet() -> FernetSeal:
-    return FernetSeal(KEY, SimClock(), Path(tempfile.gettempdir()))
+    return FernetSeal(KEY, SimClock(), scratch("seal"))
 
 
 def _seals() -> dict[str, Seal]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterable
 from concurrent.futures import Future
-from functools import cache
-from pathlib import Path
 
 from escale.app.control import answer
 from escale.app.daemon import Order
 from escale.app.status import Need, PendingFile, Reason, SectionState, SectionStatus, ServiceStatus, read_status
 
+from .scratch import scratch
 from .target import Target
 
 STATUS = ServiceStatus(
@@ -46,15 +44,11 @@ class Obedient:
         return ("work",)
 
 
-@cache
-def _status_file() -> Path:
-    return Path(tempfile.mkdtemp(prefix="escale-fuzz-")) / "status.json"
-
-
 def status_file(data: bytes) -> bool:
     """Nothing, or a status that can be written again."""
-    _status_file().write_bytes(data)
-    found = read_status(_status_file())
+    path = scratch("status") / "status.json"
+    path.write_bytes(data)
+    found = read_status(path)
     if found is not None:
         assert ServiceStatus.from_json(json.loads(json.dumps(found.as_json()))) == found
     return found is not None
