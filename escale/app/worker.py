@@ -30,6 +30,9 @@ RETRY_S_FIRST = 5.0
 RETRY_S_MAX = 300.0
 """Five minutes: what people accept to wait after plugging the cable in again."""
 
+WAYS_OUT = dict.fromkeys(("L110", "L116"), "escalectl sync {section} --adopt relay|local")
+"""By code of a problem, the command that a person can end it with; for the others there is a closer look."""
+
 REFUSALS_MAX = 3
 """Refused logins after which a section waits to be told to go on; many servers lock an account after five."""
 
@@ -141,8 +144,10 @@ class Worker:
         if problem is None:
             is_outdated = known.state is SectionState.IN_STEP and self._covered < self._asked
             return replace(known, state=SectionState.STARTING) if is_outdated else known
-        need = Need(f"{problem.message} ({problem.code})", f"escale check {self.part.name}")
-        return replace(known, state=SectionState.ERROR, needs=(need, *known.needs))
+        command = WAYS_OUT.get(problem.code, "escale check {section}").format(section=self.part.name)
+        others = [need for need in known.needs if need.sentence != problem.message]
+        need = Need(f"{problem.message} ({problem.code})", command)
+        return replace(known, state=SectionState.ERROR, needs=(need, *others))
 
     def pending(self) -> list[PendingFile]:
         """Why each file is not there yet; empty while the loop could not be built."""

@@ -14,7 +14,9 @@ from ..app.wording import Level, Line, amount_text, duration_text, files_text, s
 from ..errors import EscaleError, NotRunning
 from ..files.tree import display
 from .arguments import Parser, add_common, duration, first_word, suggestion
+from .decisions import ADOPTED, APPROVE_COMMAND, adopt
 from .exit_codes import CONFIGURATION, DECISION, DONE, FAILED, NOT_RUNNING, PENDING
+from .peers import PEERS_COMMAND
 from .render import Palette, clock_text, error_text, explain, json_line, table
 from .session import Command, Session, answered
 
@@ -64,6 +66,8 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     except NotRunning as error:
         return _not_running(session, error)
     except EscaleError as error:
+        for problem in error.facts.get("problems", ()):
+            print(problem.render(), file=sys.stderr)
         session.tell(explain(error))
         return error.exit_code
 
@@ -187,8 +191,17 @@ def _since(since: float, now: float) -> str:
     return "now" if now - since < 5 else clock_text(since)
 
 
+def conflicts(session: Session) -> int:
+    """List and settle conflicts."""
+    from .conflicts import run  # Looks at the folder itself, which takes more to import than asking the service.
+
+    return run(session)
+
+
 def sync(session: Session) -> int:
-    """Do a pass now."""
+    """Do a pass now; with --adopt, say first what is right."""
+    if session.options.adopt:
+        return adopt(session, session.options.adopt)
     return answered(session, session.connect().request("sync", session.sections), FAILED)
 
 
@@ -248,6 +261,15 @@ def _answer_options(parser: Parser) -> None:
     parser.add_argument("--check", action="store_true", help="exit 0 in step, 4 pending, 5 a decision is needed")
 
 
+def _sync_options(parser: Parser) -> None:
+    texts = "; ".join(f"{word}: {text}" for word, text in ADOPTED.items())
+    parser.add_argument("--adopt", metavar="SIDE", choices=[*ADOPTED], help=texts)
+
+
+def _conflicts_options(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="one object per conflict")
+
+
 def _wait_options(parser: Parser) -> None:
     parser.add_argument("--timeout", metavar="TIME", type=duration, help="give up after TIME (exit 4 or 5)")
 
@@ -255,8 +277,17 @@ def _wait_options(parser: Parser) -> None:
 COMMANDS = {
     "status": Command(status, "how everything is, and what needs you", _status_options),
     "pending": Command(pending, "why each file is not there yet", _pending_options),
-    "sync": Command(sync, "do a pass now"),
+    "peers": PEERS_COMMAND,
+    "conflicts": Command(
+        conflicts,
+        "two edits of one path: look at both, keep one or both",
+        _conflicts_options,
+        "WORD",
+        "[SECTION] [show N | diff N | keep N ... plain|CLIENT|both]; without words the list",
+    ),
+    "sync": Command(sync, "do a pass now", _sync_options),
     "wait": Command(wait, "wait until everything is in step", _wait_options),
+    "approve": APPROVE_COMMAND,
     "stop": Command(stop, "end the service"),
     "reload": Command(reload, "read the configuration again"),
 }
@@ -265,7 +296,7 @@ COMMANDS = {
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     words = [_ALIASES.get(word, word) for word in arguments]
-    lines = "\n".join(f"  {name:8} {command.text}" for name, command in COMMANDS.items())
+    lines = "\n".join(f"  {name:9} {command.text}" for name, command in COMMANDS.items())
     top = Parser(
         prog="escalectl",
         usage="escalectl COMMAND [-c FILE] [SECTION ...] [--json] ...",

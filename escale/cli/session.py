@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 from ..app.control import Remote
 from ..app.wording import Level, Line
 from ..clock import Clock, SystemClock
-from ..errors import NotRunning
+from ..errors import NotRunning, UserError
 from .arguments import Parser
 from .exit_codes import DONE
 from .render import error_text, palette_for
@@ -20,6 +20,13 @@ from .setup import Setup, find_instance, load_setup
 if TYPE_CHECKING:
     from ..conf.settings import Section
     from ..files.ledger import Ledger
+
+
+class WhichSection(UserError):
+    """which section? one of: {known}"""
+
+    code = "C108"
+    exit_code = 2
 
 
 class Session:
@@ -52,7 +59,14 @@ class Session:
 
     def setup(self) -> Setup:
         """The configuration itself, for commands that need no running service; ConfigError if it has errors."""
-        return load_setup(self.options.config, self.environ)
+        return load_setup(self.options.config, self.environ, may_lack_keys=True)
+
+    def one_section(self) -> Section:
+        """The section that is named, or the only one there is; WhichSection, UnknownSection, ConfigError."""
+        chosen = self.setup().chosen(self.sections)
+        if len(chosen) != 1:
+            raise WhichSection(known=", ".join(section.name for section in chosen))
+        return chosen[0]
 
     def ledger(self, section: Section) -> Ledger | None:
         """What the section remembers on this machine; None if it never ran here.  Close it."""

@@ -123,7 +123,7 @@ def open_store(section: Section, environ: Mapping[str, str]) -> BlobStore:
     """The relay of a section."""
     from ..app.build import open_relay_store
 
-    return open_relay_store(section, environ, _ask())
+    return open_relay_store(section, environ, password_prompt())
 
 
 def make_place(section: Section, environ: Mapping[str, str]) -> None:
@@ -131,7 +131,7 @@ def make_place(section: Section, environ: Mapping[str, str]) -> None:
     from ..app.build import relay_address
     from ..store.remote import create_relay
 
-    create_relay(relay_address(section, environ, _ask()))
+    create_relay(relay_address(section, environ, password_prompt()))
 
 
 def _configured_socket(config: Config) -> str | None:
@@ -141,9 +141,9 @@ def _configured_socket(config: Config) -> str | None:
 def _engine() -> Build:
     from ..app.build import build_section
 
-    return partial(build_section, ask=_ask())
+    return partial(build_section, ask=password_prompt())
 
 
-def _ask() -> Callable[[str], str] | None:
+def password_prompt() -> Callable[[str], str] | None:
     """How to ask for a password: at the terminal, if there is one."""
     return getpass.getpass if sys.stdin is not None and sys.stdin.isatty() else None

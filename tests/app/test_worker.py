@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from escale.app.status import PassResult, SectionState
+from escale.app.presence import FolderGone
+from escale.app.status import Need, PassResult, SectionState, SectionStatus
 from escale.app.worker import REFUSALS_MAX, Worker
 from escale.errors import SecretError, Unreachable
 from escale.events import Problem
@@ -69,6 +70,23 @@ def test_it_tries_again_after_a_failure_and_forgets_it_after_success(stage, tmp_
     (problem,) = problems(stage.events)
     assert (problem.code, problem.exit_code, problem.retry_s) == ("R301", 13, 0.01)
     assert worker.status().needs == ()
+
+
+def test_a_need_names_the_command_that_ends_it_and_is_said_once(stage, tmp_path):
+    def gone(loop):
+        error = FolderGone(path="/mnt/disk")
+        loop.known = SectionStatus("work", SectionState.ERROR, needs=(Need(str(error)), Need("another thing")))
+        raise error
+
+    worker = running(stage, tmp_path, stage.part("work", gone))
+    stage.wait_for(lambda events: problems(events))
+    needs = worker.status().needs
+    finish(worker)
+    assert [need.command for need in needs] == ["escalectl sync work --adopt relay|local", ""]
+    assert [need.sentence for need in needs] == [
+        "the folder /mnt/disk was there before and is gone (L110)",
+        "another thing",
+    ]
 
 
 def test_after_three_refusals_it_waits_to_be_told(stage, tmp_path):
