@@ -27,6 +27,7 @@ from .folders import Tree, read_trash
 from .machines import NAMES, SimMachine, SimWorld
 from .truth import Truth
 from .users import User
+from .watch import watched
 
 HOURS = 3600.0
 
@@ -215,6 +216,8 @@ class History:
         store: BlobStore = MemoryStore(self.world.clock.now, self.world.blobs)
         if self.is_calm:
             return store
+        if not self.profile.loses_memory and not self.profile.odds.delays:
+            store = watched(store, self.world.blobs)
         if self.profile.is_lock_granted:
             store = GrantingStore(store)
         if self.profile.odds != Odds():

@@ -15,6 +15,7 @@ from .folders import Tree, read_trash
 from .machines import SimMachine, SimWorld
 from .truth import Truth
 from .users import User
+from .watch import watched
 
 Act = tuple[str, str, str]
 """Who does what, to which path and name: an act of a user, or
@@ -112,6 +113,7 @@ class Stage:
         store: BlobStore = MemoryStore(self.world.clock.now, self.world.blobs)
         if self.step is None:
             return store
+        store = watched(store, self.world.blobs)
         if self._is_lock_granted:
             store = GrantingStore(store)
         return HookedStore(store, self.step)
