@@ -271,6 +271,7 @@ class Connection:
             report,
             parts.settings,
             lambda entries: parts.link.codec(folder, ledger, entries),
+            offered=ledger.offered(),
         )
 
     def _opened_ledger(self, report: Reporter) -> Ledger:

@@ -58,6 +58,7 @@ class Look:
         unseen = frozenset(path for path in away if path.startswith(self.unseen))
         deletes = client.settings.deletes
         local = Local(entries, bases, self.untouchable | unseen, excluded, self.moved, deletes, self.now_ns)
+        client.recognise(records, local)
         _hash(client, local, to_hash(local, records))
         return local
 

@@ -4,6 +4,7 @@
     base       for each path the version that this client and the relay last agreed on, that it is gone included: the
                middle of three-way plans.  A loss makes a plan more careful (two versions become a conflict), never
                wrong.
+    offered    what we were about to write on the relay: if it is found there, it was agreed on
     meta       small facts by key
     sightings  when a name was first seen on the relay, by our own clock: the age of locks
     trash      why, when and for whom something was put into the trash, which is in the folder.  After a loss content
@@ -38,6 +39,8 @@ _STEPS = (
     "CREATE TABLE trash (batch TEXT, path BLOB, at REAL, cause TEXT, client TEXT, size, digest BLOB,"
     " PRIMARY KEY (batch, path)) WITHOUT ROWID",
     "CREATE INDEX trash_by_digest ON trash (digest)",
+    "CREATE TABLE offered (path BLOB PRIMARY KEY, size, mtime_ns, mode, digest BLOB, version, kind, target BLOB,"
+    " ancestors TEXT) WITHOUT ROWID",
 )
 """The schema, as the steps that lead to it; `user_version` counts those taken.  Append only, never edit.
 
@@ -47,6 +50,7 @@ declared INTEGER would round.
 
 
 _BASE = "path, size, mtime_ns, mode, digest, version, kind, target, ancestors"
+_REPLACE = f"REPLACE INTO {{}} ({_BASE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _KINDS = {kind.value: kind for kind in Kind}
 
 
@@ -125,9 +129,24 @@ class Ledger:
 
     def agree(self, bases: Iterable[Base]) -> None:
         """These are what both sides have now: all of them durable on return, or none."""
-        rows = map(_base_row, bases)
         with self._transaction() as database:
-            database.executemany(f"REPLACE INTO base ({_BASE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            database.executemany(_REPLACE.format("base"), map(_base_row, bases))
+
+    def offered(self) -> dict[str, Base]:
+        """What was offered and neither agreed on nor withdrawn, by path."""
+        with self._errors():
+            rows = self._connection.execute(f"SELECT {_BASE} FROM offered")
+            return {base.entry.path: base for base in map(_base, rows)}
+
+    def offer(self, bases: Iterable[Base]) -> None:
+        """These are about to be written on the relay; durable on return."""
+        with self._transaction() as database:
+            database.executemany(_REPLACE.format("offered"), map(_base_row, bases))
+
+    def withdraw(self, paths: Iterable[str]) -> None:
+        """What became of the offers of these paths is known."""
+        with self._transaction() as database:
+            database.executemany("DELETE FROM offered WHERE path = ?", ((path_bytes(path),) for path in paths))
 
     def disagree(self, paths: Iterable[str]) -> None:
         """Forget what was agreed on for these paths, as if they had never been met."""

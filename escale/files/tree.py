@@ -113,6 +113,11 @@ def parent_of(path: str) -> str:
     return path.rpartition("/")[0]
 
 
+def parents_of(path: str) -> list[str]:
+    """All directories above the path within the folder, the highest first."""
+    return [path[:at] for at, character in enumerate(path) if character == "/"]
+
+
 def name_bytes(path: str) -> bytes:
     """The last component, as the file system knows it."""
     return path_bytes(path.rpartition("/")[2])

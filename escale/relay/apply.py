@@ -12,10 +12,10 @@ from ..errors import Corrupt
 from ..events import Item
 from ..files.install import Outcome
 from ..files.staging import Staged, Staging
-from ..files.tree import Entry, Kind
+from ..files.tree import Entry, Kind, parents_of
 from .client import Client
 from .index import Record
-from .place import install, places, settle
+from .place import conflict_name, install, places, settle
 from .plan import Local, PullPlan
 
 
@@ -25,6 +25,7 @@ def apply(client: Client, plan: PullPlan, local: Local) -> None:
     for path, record in plan.apply.items():
         by_kind[record.entry.kind][path] = record
     remove(client, by_kind[Kind.GONE].values(), local)
+    _make_room(client, plan, local)
     _make_directories(client, by_kind[Kind.DIRECTORY], plan, local)
     _change_modes(client, by_kind[Kind.FILE], local)
     _place_what_is_here(client, by_kind[Kind.LINK].values(), plan.absent, plan, local)
@@ -49,6 +50,27 @@ def remove(client: Client, records: Iterable[Record], local: Local) -> None:
         else:
             client.skip(path, "changing", f"it is not deleted: {result.reason}")
     client.agree(agreed, local)
+
+
+def _make_room(client: Client, plan: PullPlan, local: Local) -> None:
+    """Where something arrives below a path that is a file here, the file gets a name beside it and the path becomes a
+    directory, on whatever machine meets the two first; the relay's own record of the path says which it is to be."""
+    arriving = [*plan.fetch, *plan.apply, *(record.path for record in plan.absent)]
+    found = {above: entry for path in arriving for above in parents_of(path) if (entry := client.here(above))}
+    blocking = {
+        path: entry for path, entry in found.items() if entry.kind is not Kind.DIRECTORY and path not in plan.apply
+    }
+    if not blocking:
+        return
+    entries = [Entry.directory(path) for path in blocking]
+    aside = {path: conflict_name(client, path) for path in blocking}
+    for result in client.folder.make(entries, blocking, aside):
+        if result.outcome is Outcome.INSTALLED and result.kept_as:
+            path = result.entry.path
+            client.tell_conflict(path, result.kept_as)
+            client.contents.pages[client.relay.format.page_of(path)][path] = result.entry
+        else:
+            client.skip(result.entry.path, "error", result.reason, "L101")
 
 
 def _make_directories(client: Client, wanted: Mapping[str, Record], plan: PullPlan, local: Local) -> None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 
 from ..clock import Clock
 from ..errors import Corrupt, EscaleError, Missing
-from ..events import Event, Problem, Reporter, Skipped, Waiting
+from ..events import Conflicted, Event, Problem, Reporter, Skipped, Waiting
 from ..files.folder import Folder
 from ..files.ledger import Ledger
-from ..files.tree import Entry
+from ..files.tree import Base, Entry
 from .contents import Contents
-from .index import Index, Record, Update
+from .index import Index, Record, Records, Update, brief
 from .lock import PageLock, unique_name
 from .plan import Local, Mode
 from .relay import IndexRelay, PageView, UpdateView
@@ -98,7 +98,8 @@ class Client:
     `choose_codec(entries)` answers `compression = auto`.  `undeliverable`: by stamp, paths that the archive of an
     update twice failed to deliver intact.  `impossible`: paths that the file system here refuses, with the reason.
     `leftover`: directories that were deleted elsewhere and are not empty here yet; tried again at the end of the pass.
-    `contents` finds in this folder what an update need not bring.
+    `contents` finds in this folder what an update need not bring.  `offered`: what we wrote on the relay, or died while
+    we did; found there, it counts as agreed on.
     """
 
     section: str
@@ -119,6 +120,7 @@ class Client:
     impossible: dict[str, str] = field(default_factory=dict)
     leftover: list[Record] = field(default_factory=list)
     contents: Contents = field(default_factory=Contents)
+    offered: dict[str, Base] = field(default_factory=dict)
 
     def tell(self, event: Event) -> None:
         """Report, and count what the end of the pass has to mention."""
@@ -142,6 +144,15 @@ class Client:
     def label(self, paths: Iterable[str]) -> str:
         """The page of these paths as people call it."""
         return next((self.relay.format.label(path) for path in paths), "")
+
+    def tell_conflict(self, path: str, copy: str) -> None:
+        """Two versions of a path are there now; ours has this name."""
+        self.tally.conflicts += 1
+        self.tell(Conflicted(self.section, path, path, copy))
+
+    def here(self, path: str) -> Entry | None:
+        """What lies at a path of the folder, on whatever page."""
+        return self.contents.entry(self.relay.format.page_of(path), path)
 
     def unique(self) -> str:
         """A name part nobody else will use."""
@@ -203,6 +214,42 @@ class Client:
         if agreed:
             self.ledger.agree(agreed)
             local.bases.update((base.entry.path, base) for base in agreed)
+            self._withdraw([base.entry.path for base in agreed if base.entry.path in self.offered])
+
+    def offer(self, records: Iterable[Record]) -> None:
+        """Remember, durably, what is about to be written: a death, or a lost reply, must not make it a stranger's."""
+        bases = (record.base() for record in records)
+        offered = [base for base in bases if self.offered.get(base.entry.path) != base]
+        if offered:
+            self.ledger.offer(offered)
+            self.offered.update((base.entry.path, base) for base in offered)
+
+    def recognise(self, records: Records, local: Local) -> None:
+        """Agree on what we wrote and were not told of, where it is current or was replaced by somebody who had it."""
+        found = [
+            base
+            for path, base in self.offered.items()
+            if path in records and (local.bases.get(path) or base).version <= base.version
+            and _comes_from(records[path], base, self.name)
+        ]  # fmt: skip
+        if found:
+            self.ledger.agree(found)
+            local.bases.update((base.entry.path, base) for base in found)
+            self._withdraw([base.entry.path for base in found])
+
+    def _withdraw(self, paths: Iterable[str]) -> None:
+        paths = list(paths)
+        if paths:
+            self.ledger.withdraw(paths)
+            for path in paths:
+                del self.offered[path]
+
+
+def _comes_from(record: Record, base: Base, client: str) -> bool:
+    """Whether this is the record of that base, written by this client, or a proven successor of it."""
+    if record.version == base.version and record.client == client:
+        return record.entry.same_content(base.entry) and record.entry.mode == base.entry.mode
+    return record.version > base.version and brief(base.entry) in record.ancestors
 
 
 def problem_event(section: str, error: EscaleError, retry_s: float | None = None) -> Problem:

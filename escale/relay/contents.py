@@ -20,8 +20,12 @@ from ..files.tree import Entry
 class Contents:
     """Finds a content by its digest.  `pages` are the entries of the folder as the pass keeps them up to date."""
 
-    pages: Mapping[str, Mapping[str, Entry]] = field(default_factory=dict)
+    pages: Mapping[str, dict[str, Entry]] = field(default_factory=dict)
     _paths: dict[str, str] | None = None
+
+    def entry(self, page: str, path: str) -> Entry | None:
+        """What lies at a path of any page."""
+        return self.pages.get(page, {}).get(path)
 
     def sources(self, folder: Folder, wanted: Entry) -> Iterator[Source]:
         """Open files that should hold the content of `wanted`, to be verified and closed by the caller."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from ..events import Conflicted, Item
+from ..events import Item
 from ..files.install import Installed, Outcome
 from ..files.staging import Staged
 from ..files.tree import Entry, Kind
@@ -80,8 +80,7 @@ def _note_installed(client: Client, result: Installed, local: Local) -> None:
     path = result.entry.path
     before = local.entries.get(path)
     if result.kept_as:
-        client.tally.conflicts += 1
-        client.tell(Conflicted(client.section, path, path, result.kept_as))
+        client.tell_conflict(path, result.kept_as)
         if before is not None:
             _note_moved(local, before, result.kept_as)
     local.entries[path] = result.entry

@@ -60,7 +60,7 @@ def push_page(
     if fresh.view.tags != state.view.tags:
         plan = _plan(client, fresh, local, room)
     if not plan.entries or fresh.view.updates:
-        _write_index(client, fresh, local, plan, [])
+        _write_notes(client, fresh, local, plan)
         if plan.entries:
             _wait_for_pullers(client, fresh, plan, pullers)
     elif quota is None:
@@ -84,7 +84,7 @@ def _push_within(quota: int, client: Client, state: PageState, local: Local, pla
     if plan.entries:
         _push_locked(client, state, local, plan, held)
     else:
-        _write_index(client, state, local, plan, [])
+        _write_notes(client, state, local, plan)
         _tell_what_waits(client, plan, room, quota)
     if turn is not None:
         client.lock.release(turn)
@@ -113,16 +113,18 @@ def _push_locked(client: Client, state: PageState, local: Local, plan: PushPlan,
     records = {path: replace(plan.records[path], entry=entry) for path, entry in packer.packed.items()}
     for path, error in packer.skipped.items():
         client.skip(path, "changing" if isinstance(error, Changing) else "permission", str(error), error.code)
+    notes = _still_so(client, plan.notes)
     if records:
         if not client.lock.confirm(held):
             raise LockLost(page=label or page)
-        update = Update(page, stamp, client.name, records, garbage=packer.garbage)
-        client.relay.write_update(update, client.unique())
-        _write_index(client, state, local, plan, records.values())
+        # Directories, links and deletions are named with the files they belong to, so that one name commits all.
+        named = records | {note.path: note for note in notes if not note.entry.is_file}
+        client.offer(named.values())
+        client.relay.write_update(Update(page, stamp, client.name, named, garbage=packer.garbage), client.unique())
         client.tally.add_waiting(label, "peer", ON_ITS_WAY, (record.entry for record in records.values()))
     else:
         client.relay.delete_data(page, stamp)
-        _write_index(client, state, local, plan, [])
+    _write_index(client, state, local, plan.lost, (*records.values(), *notes))
     total = sum(record.entry.size for record in records.values())
     client.tally.up_bytes += total
     if plan.left:
@@ -130,15 +132,20 @@ def _push_locked(client: Client, state: PageState, local: Local, plan: PushPlan,
     client.tell(PageEnded(client.section, "up", label, len(records), total, sent, client.clock.monotonic() - began))
 
 
-def _write_index(client: Client, state: PageState, local: Local, plan: PushPlan, sent: Collection[Record]) -> None:
-    """The persistent index with what was sent and what travels in it alone; then the ledger may know."""
-    client.tally.lost += plan.lost
-    notes = _still_so(client, plan.notes)
-    if not sent and not notes:
+def _write_notes(client: Client, state: PageState, local: Local, plan: PushPlan) -> None:
+    """What needs no update."""
+    _write_index(client, state, local, plan.lost, _still_so(client, plan.notes))
+
+
+def _write_index(client: Client, state: PageState, local: Local, lost: int, records: Collection[Record]) -> None:
+    """The persistent index with these records; then the ledger may know."""
+    client.tally.lost += lost
+    if not records:
         return
-    index = state.stored.merged((*sent, *notes)).forgetting(_memory_begins_ns(client))
+    client.offer(records)
+    index = state.stored.merged(records).forgetting(_memory_begins_ns(client))
     client.relay.write_index(index, state.view, client.unique())
-    _remember(client, state, local, (*sent, *notes))
+    _remember(client, state, local, records)
 
 
 def _still_so(client: Client, notes: Iterable[Record]) -> list[Record]:
