@@ -24,6 +24,8 @@ from .tree import Entry, Kind, display, name_bytes, parent_of, path_bytes, path_
 NAMES_MAX = 1000
 """Conflict copies of one file under one name and a number; more of them are not a conflict but a fault."""
 
+_TAKEN = "this file system takes it for {}"
+
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 _SHAPES = {Kind.FILE: stat.S_IFREG, Kind.DIRECTORY: stat.S_IFDIR, Kind.LINK: stat.S_IFLNK}
@@ -53,14 +55,18 @@ class Site:
         self._motive = motive
         self._directories = Directories(root)
         self._names: dict[str, frozenset[bytes]] = {}
+        self._spelled = {""}
 
     def spot(self, path: str, make: bool = False) -> Spot:
         """The place of a path, good until the next call; with `make` its parents are made.
 
-        A path that no program could open by its full name is refused: we would find it in no scan.
+        A path that no program could open by its full name is refused: we would find it in no scan.  So is one that this
+        file system would put into a directory of another spelling: the next scan would find it under another path.
         """
         if make and len(self._full(path)) > PATH_BYTES_MAX:
             raise OSError(errno.ENAMETOOLONG, "its full path is too long here")
+        if make and parent_of(path) not in self._spelled:
+            self._check_spelling(parent_of(path))
         return Spot.of(self._directories.open(parent_of(path), make), path)
 
     def is_as(self, expected: Entry, spot: Spot, status: os.stat_result) -> bool:
@@ -87,20 +93,9 @@ class Site:
 
     def other_name(self, wanted: Entry, expected: Entry | None, spot: Spot) -> Installed | None:
         """IMPOSSIBLE if what lies there has another name, and the file system does not tell the two apart."""
-        if expected is not None and not expected.is_gone:
+        if (expected is not None and not expected.is_gone) or not (other := self._other_name(wanted.path, spot)):
             return None
-        parent = parent_of(wanted.path)
-        # Names that were there when we first looked are there still, or have changed: both are seen elsewhere.
-        if spot.name in self._names.get(parent, ()):
-            return None
-        self._names[parent] = frozenset(os.fsencode(name) for name in os.listdir(spot.parent))
-        if spot.name in self._names[parent]:
-            return None
-        names = map(path_text, self._names[parent])
-        other = next((name for name in names if folded(name) == folded(path_text(spot.name))), None)
-        if other is None:
-            return None
-        return Installed(wanted, Outcome.IMPOSSIBLE, reason=f"this file system takes it for {display(other)}")
+        return Installed(wanted, Outcome.IMPOSSIBLE, reason=_TAKEN.format(display(other)))
 
     def touched(self, path: str) -> None:
         """A name in the directory of this path has changed."""
@@ -162,6 +157,33 @@ class Site:
             return known.digest == expected.digest
         with open_source(expected.path, spot.name, spot.parent) as source:
             return source.digest(self._algorithm) == expected.digest and source.is_unchanged()
+
+    def _check_spelling(self, directory: str) -> None:
+        """OSError if it, or one of its parents, is there under another name only; what is missing will be made."""
+        prefixes = [directory[:at] for at, character in enumerate(directory) if character == "/"]
+        for prefix in (*prefixes, directory):
+            if prefix in self._spelled:
+                continue
+            try:
+                spot = self.spot(prefix)
+            except FileNotFoundError:
+                break
+            if spot.status() is not None and (other := self._other_name(prefix, spot)):
+                raise OSError(errno.EILSEQ, _TAKEN.format(display(other)))
+            self._spelled.add(prefix)
+        self._spelled.add(directory)
+
+    def _other_name(self, path: str, spot: Spot) -> str | None:
+        """What is listed instead of the name of something that is there."""
+        parent = parent_of(path)
+        # A name that was listed when we first looked is listed still, or its place has changed: that is seen elsewhere.
+        if spot.name in self._names.get(parent, ()):
+            return None
+        self._names[parent] = frozenset(os.fsencode(name) for name in os.listdir(spot.parent))
+        if spot.name in self._names[parent]:
+            return None
+        names = map(path_text, self._names[parent])
+        return next((name for name in names if folded(name) == folded(path_text(spot.name))), None)
 
     def _full(self, path: str) -> bytes:
         return self._directories.root + b"/" + path_bytes(path)

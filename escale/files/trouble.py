@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from dataclasses import dataclass
 
 from ..errors import LocalError, NoLocalSpace
@@ -13,7 +14,8 @@ from .tree import display
 class Trouble:
     """One file or directory that was left out, and why.
 
-    `reason` is one word: permission, name, changing, symlink, special, big or error.  `message` says it for the user.
+    `reason` is one word: permission, name, changing, symlink (where a file was looked for), special, big or error.
+    `message` says it for the user.
     """
 
     path: str
@@ -49,5 +51,6 @@ def is_disk_full(error: OSError) -> bool:
 
 
 def explanation(error: OSError) -> str:
-    """The system's words, without numbers and paths."""
-    return (error.strerror or str(error) or type(error).__name__).lower()
+    """The system's words, without numbers and paths; our own words, which may have names in them, as they are."""
+    text = error.strerror or str(error) or type(error).__name__
+    return text.lower() if error.errno is None or text == os.strerror(error.errno) else text

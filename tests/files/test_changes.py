@@ -330,6 +330,22 @@ def test_a_folder_that_takes_two_names_for_one_says_so(home: Home, monkeypatch: 
     assert home.read("Read") == MINE
 
 
+def test_nothing_is_put_into_a_directory_of_another_spelling(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be found under another path, as if the one that was wanted had been deleted."""
+    os.makedirs(home.full("Docs/deep"))
+    os.makedirs(home.full("docs/deep"))  # The same directory on such a system.
+    real = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda where: [name for name in real(where) if name != "docs"])
+    for kind in (Kind.FILE, Kind.LINK, Kind.DIRECTORY):
+        for path in ("docs/a", "docs/deep/a", "docs/new/a"):
+            result = bring(home, wanted(kind, path), None)
+            assert (result.outcome, result.reason) == (Outcome.IMPOSSIBLE, "this file system takes it for Docs")
+        assert bring(home, wanted(kind, f"Docs/deep/{kind.value}"), None).outcome is Outcome.INSTALLED
+        assert bring(home, wanted(kind, f"New/deep/{kind.value}"), None).outcome is Outcome.INSTALLED
+    assert os.listdir(home.full("docs")) == [b"deep"]
+    assert os.listdir(home.full("docs/deep")) == []
+
+
 def test_directories_get_their_permissions_and_can_always_be_used(home: Home) -> None:
     modes = {"a": 0o750, "a/b": 0o555, "c": 0o000}
     results = home.folder.make([Entry.directory(path, mode) for path, mode in modes.items()], dict.fromkeys(modes))
