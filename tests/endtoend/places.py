@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,8 +24,10 @@ class Place:
     """What a configuration says about it."""
 
     def names(self) -> list[str]:
-        """The blobs on it, by name; what is below directories with their paths."""
-        return sorted(self.blobs())
+        """The blobs on it, by name; what is below directories with their paths.  May be asked while clients work."""
+        if self.relay.url.startswith("s3:"):
+            return sorted(name for name, _, _ in self._objects(False))
+        return sorted(name for name, _ in self._paths())
 
     def blobs(self) -> dict[str, int]:
         """The size in bytes of each blob, by name."""
@@ -92,15 +95,20 @@ class Place:
 
 
 def s3_client(relay: Relay):  # type: ignore[no-untyped-def]
-    """A client of the library, to look and to upset things."""
+    """A client of the library, to look and to upset things; one for each server, because they are dear to make."""
+    return _s3_client(relay.options["endpoint_url"], relay.user, relay.password)
+
+
+@functools.cache
+def _s3_client(endpoint_url: str, user: str, password: str):  # type: ignore[no-untyped-def]
     import boto3
 
     return boto3.client(
         "s3",
-        endpoint_url=relay.options["endpoint_url"],
+        endpoint_url=endpoint_url,
         region_name="us-east-1",
-        aws_access_key_id=relay.user,
-        aws_secret_access_key=relay.password,
+        aws_access_key_id=user,
+        aws_secret_access_key=password,
     )
 
 

@@ -183,7 +183,7 @@ class Program:
             open(self.home / f"stderr-{self._runs}", "wb") as stderr,
         ):
             self._process = subprocess.Popen(
-                [*_dies_with_us(), *command],
+                [*dies_with_us(), *command],
                 cwd=self.home,
                 env={**environment(self.home), **self._environment},
                 stdin=subprocess.DEVNULL,
@@ -219,7 +219,7 @@ def holds(condition: Callable[[], object]) -> bool:
         return False
 
 
-def _dies_with_us() -> list[str]:
+def dies_with_us() -> list[str]:
     """Even if the tests are killed, nothing of theirs stays (setpriv is part of util-linux)."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig=KILL", "--"] if setpriv else []
