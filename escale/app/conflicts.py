@@ -85,6 +85,11 @@ def conflicts_in(entries: Mapping[str, Entry]) -> list[Conflict]:
     return sorted(found, key=lambda one: (one.when, one.copy.path))
 
 
+def plain_name(path: str) -> str | None:
+    """The path whose conflict copy has this one, as far as the name alone tells; None if it is no conflict copy's."""
+    return next((one.path for one in conflicts_in({path: Entry(path, 0, 0)})), None)
+
+
 def note_conflicts(tally: Tally, section: str, found: Iterable[Conflict]) -> None:
     """What a pass tells of unsettled conflicts: each copy as pending, and one need for all of them."""
     copies = [one.copy for one in found]

@@ -1,4 +1,4 @@
-"""Settling a conflict: what was chosen has the plain name, what was not lies in the trash, nothing is lost on the way."""
+"""Settling a conflict: what was chosen has the plain name, what was not lies in the trash, nothing is lost."""
 
 import os
 from pathlib import Path
