@@ -60,6 +60,7 @@ class SyncLoop:
         self._report = reporter
         self._bases: Bases = {}
         self._adopting: str | None = None
+        self._stubborn: set[str] = set()
         self._idle = 0
         self._settle_s = connection.settle_s
         self._has_unsettled = False
@@ -147,7 +148,7 @@ class SyncLoop:
         presence.check(self._clock.now(), client.settings.deletion_memory_s)
         self._has_unsettled = found.has_unsettled
         self._adopting = presence.adopting
-        client.contents = Contents(found.entries)
+        client.contents = Contents(found.entries, self._bases)
         if self._adopting == ADOPT_RELAY:
             adopt_relay(client, found, self._bases)
         elif client.settings.deletes:
@@ -182,11 +183,7 @@ class SyncLoop:
 
     def _finish(self, client: Client, found: Look) -> None:
         """What had to wait until all pages were done."""
-        leftover, client.leftover = client.leftover, []
-        for record in sorted(leftover, key=lambda record: record.path, reverse=True):
-            page = client.relay.format.page_of(record.path)
-            remove(client, [record], Local(found.entries[page], self._bases[page]))
-        client.leftover = []
+        self._clear_up(client)
         if client.tally.lost:
             message = f"the relay had lost what it knew of {client.tally.lost} paths; it is written down again"
             client.tell(Problem(self.name, "P430", message, "Nothing was deleted here.", exit_code=3))
@@ -196,6 +193,20 @@ class SyncLoop:
         self._connection.expire_trash(has_grown=client.tally.down_files > 0)
         if not client.tally.problems:
             self._connection.presence.passed(self._clock.now())
+
+    def _clear_up(self, client: Client) -> None:
+        """Directories that were deleted elsewhere, now that their files are.  One that was not empty in two passes holds
+        what somebody made or edited, and that beats the deletion: the next pass tells the others that it is there."""
+        leftover, client.leftover = client.leftover, []
+        stubborn = self._stubborn
+        for record in sorted(leftover, key=lambda record: record.path, reverse=True):
+            page = client.relay.format.page_of(record.path)
+            local = Local(client.contents.pages[page], self._bases[page])
+            remove(client, [record], local)
+            if record.path in stubborn and record in client.leftover and client.holds_below(record.path):
+                client.agree([record], local)
+        self._stubborn = {record.path for record in client.leftover}
+        client.leftover = []
 
     def _put_in_order(self, client: Client, view: PageView, pullers: frozenset[str]) -> None:
         """What a failed push or pull left behind; if this fails too, the next pass begins with it."""

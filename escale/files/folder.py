@@ -8,6 +8,7 @@ nothing of the user's is destroyed: what has to go goes to the `trash`.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -164,14 +165,25 @@ class Folder:
 
     def has(self, path: str) -> bool:
         """Whether something lies there at this moment; what cannot be looked at is taken to be there."""
-        with self._directories() as directories:
-            try:
-                os.stat(name_bytes(path), dir_fd=directories.open(parent_of(path)), follow_symlinks=False)
-            except (FileNotFoundError, NotADirectoryError):
-                return False
-            except OSError:
-                return True
+        try:
+            self._status(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
         return True
+
+    def directory(self, path: str) -> Entry | None:
+        """The directory at this path, as a scan would find it; None for anything else."""
+        try:
+            status = self._status(path)
+        except OSError:
+            return None
+        return Entry.directory(path, status.st_mode & 0o777) if stat.S_ISDIR(status.st_mode) else None
+
+    def _status(self, path: str) -> os.stat_result:
+        with self._directories() as directories:
+            return os.stat(name_bytes(path), dir_fd=directories.open(parent_of(path)), follow_symlinks=False)
 
     def install(
         self,

@@ -154,6 +154,10 @@ class Client:
         """What lies at a path of the folder, on whatever page."""
         return self.contents.entry(self.relay.format.page_of(path), path)
 
+    def holds_below(self, path: str) -> bool:
+        """Whether something that takes part lies in a directory."""
+        return any(one.startswith(f"{path}/") for page in self.contents.pages.values() for one in page)
+
     def unique(self) -> str:
         """A name part nobody else will use."""
         return unique_name(self.rng)

@@ -1,4 +1,4 @@
-"""Contents: what this folder holds already, so that nobody has to send it again.
+"""Contents: what this folder holds on all of its pages, so that nobody has to send again what is here already.
 
 A file that was moved elsewhere arrives as a record without content and, a moment before or after, a deletion: its bytes
 are still under the old name, or in the trash.
@@ -6,21 +6,22 @@ are still under the old name, or in the trash.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ..errors import LocalError
 from ..files.folder import Folder
 from ..files.source import Source
-from ..files.tree import Entry
+from ..files.tree import Base, Entry
 
 
 @dataclass(slots=True)
 class Contents:
-    """Finds a content by its digest.  `pages` are the entries of the folder as the pass keeps them up to date."""
+    """The folder beyond one page, as the pass keeps it up to date: entries and bases, by page and path."""
 
-    pages: Mapping[str, dict[str, Entry]] = field(default_factory=dict)
+    pages: dict[str, dict[str, Entry]] = field(default_factory=dict)
+    bases: dict[str, dict[str, Base]] = field(default_factory=dict)
     _paths: dict[str, str] | None = None
 
     def entry(self, page: str, path: str) -> Entry | None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from ..events import Item
 from ..files.install import Installed, Outcome
 from ..files.staging import Staged
-from ..files.tree import Entry, Kind
+from ..files.tree import Entry, Kind, parents_of
 from .client import Client
 from .index import Record
 from .plan import Local
@@ -84,9 +84,30 @@ def _note_installed(client: Client, result: Installed, local: Local) -> None:
         if before is not None:
             _note_moved(local, before, result.kept_as)
     local.entries[path] = result.entry
+    _note_parents(client, path)
     client.tally.down_files += 1
     client.tally.down_bytes += result.entry.size
     client.tell(Item(client.section, "down", "changed" if before else "new", path, result.entry.size))
+
+
+def _note_parents(client: Client, path: str) -> None:
+    """Directories that were made on the way: they have records of their own, and may be gone on the relay by now."""
+    for above in reversed(parents_of(path)):
+        page = client.relay.format.page_of(above)
+        if Kind.DIRECTORY not in client.relay.format.kinds or client.here(above):
+            return
+        made = client.folder.directory(above)
+        if made and client.folder.why_not(above, 0, Kind.DIRECTORY) is None:
+            client.contents.pages.setdefault(page, {})[above] = made
+            _forget_gone(client, page, above)
+
+
+def _forget_gone(client: Client, page: str, path: str) -> None:
+    """A directory that a file brought with it was not made again by the user."""
+    base = client.contents.bases.get(page, {}).get(path)
+    if base is not None and base.entry.is_gone:
+        client.ledger.disagree([path])
+        del client.contents.bases[page][path]
 
 
 def _note_moved(local: Local, before: Entry, target: str) -> None:
