@@ -14,7 +14,7 @@ from pathlib import Path
 from escale.testing.disk import DiskHook
 from escale.testing.faults import MUTATIONS, Crash, HookedStore
 
-from .machines import TRAVELS_ALL, SimMachine
+from .machines import SimMachine
 from .stage import Act, Stage
 
 
@@ -32,7 +32,7 @@ class Canonical:
 _PUSHED: Act = ("ann", "sync", "")
 _TWO_FILES: tuple[Act, ...] = (("ann", "write", "a"), ("ben", "write", "d/c"))
 
-CONTENT = (
+CANONICAL = (
     Canonical(
         "the first push on an empty relay", "cat", (), (("cat", "write", "a"), ("cat", "write", "d/c")), ("cat",)
     ),
@@ -47,10 +47,6 @@ CONTENT = (
         _TWO_FILES,
         (("ann", "write", "a"), ("ann", "dies", "3"), ("ben", "write", "b"), ("ben", "sync", ""), ("ben", "waits", "")),
     ),
-)
-"""What travels with every client."""
-
-DELETIONS = (
     Canonical("a push of deletions", "ann", _TWO_FILES, (("ann", "delete", "a"), ("ann", "delete", "d"))),
     Canonical("a pull of deletions", "ben", _TWO_FILES, (("ann", "delete", "a"), ("ann", "delete", "d"), _PUSHED)),
     Canonical("a pull of renames", "ben", _TWO_FILES, (("ann", "rename", "a k"), ("ann", "rename", "d g"), _PUSHED)),
@@ -67,9 +63,6 @@ DELETIONS = (
         (("ann", "symlink", "a nowhere"), ("ann", "chmod", "d/c 600"), ("ann", "symlink", "b d"), _PUSHED),
     ),
 )
-"""What takes clients that let everything travel."""
-
-CANONICAL = (*CONTENT, *(DELETIONS if TRAVELS_ALL else ()))
 
 
 class Sweep:

@@ -14,7 +14,7 @@ from escale.testing.choices import Choices, depth_first
 from escale.testing.faults import MUTATIONS, Crash, HookedStore
 from escale.testing.scheduler import Equivalent, Scheduler
 
-from .machines import TRAVELS_ALL, SimMachine
+from .machines import SimMachine
 from .stage import Act, Stage
 
 
@@ -132,10 +132,6 @@ SMALL = (
     Small("one path, two edits", _A_FILE, (("ann", "write", "a"), ("ben", "write", "a"))),
     Small("push and pull", _A_FILE, (("ann", "write", "a"), ("ann", "sync", ""), ("ann", "write", "b"))),
     Small("the last two pullers", _A_FILE, (("ann", "write", "a"), ("ann", "sync", "")), ("ben", "cat")),
-)
-"""What travels with every client."""
-
-DELETIONS = (
     Small("edit and deletion", _A_FILE, (("ann", "write", "a"), ("ben", "delete", "a"))),
     Small("two deletions", _A_FILE, (("ann", "delete", "a"), ("ben", "delete", "a"))),
     Small("rename and edit", _A_FILE, (("ann", "rename", "a b"), ("ben", "write", "a"))),
@@ -145,13 +141,12 @@ DELETIONS = (
     Small("a file for a directory", _A_DIRECTORY, (("ann", "directory to file", "d"), ("ben", "write", "d/c"))),
     Small("modes and edits", _A_FILE, (("ann", "chmod", "a 600"), ("ben", "write", "a"))),
 )
-"""What takes clients that let everything travel."""
 
 
 def variants(every: bool = False) -> list[Small]:
     """Each small history with both lock strategies; with `every` also without a lock, with deaths, in two passes."""
     found = []
-    for small in (*SMALL, *(DELETIONS if TRAVELS_ALL else ())):
+    for small in SMALL:
         found.append(small)
         found.append(replace(small, name=f"{small.name}, listing", exclusive=False))
         if every:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from escale.app.connection import Connection, Parts
+from escale.app.guard import DeletionLimit
 from escale.errors import EscaleError
-from escale.relay.client import Settings
 from escale.testing.clock import SimClock
 from escale.testing.ledger import MemoryLedger
 from tests.world import Machine, World
@@ -31,8 +31,6 @@ ROUNDS_MAX = 14
 
 ROUND_S = 1000.0
 """Time between two rounds: longer than a lock lives without its owner."""
-
-TRAVELS_ALL = "deletes" in Settings.__dataclass_fields__
 
 
 class NotInStep(AssertionError):
@@ -76,7 +74,7 @@ class SimWorld(World):
     machine_class = SimMachine
 
     def machine(self, name: str, **changes: object) -> SimMachine:
-        changes = {"compression": "none", "workers": 1, **({"deletes": True} if TRAVELS_ALL else {}), **changes}
+        changes = {"compression": "none", "workers": 1, "deletes": True, **changes}
         return super().machine(name, **changes)
 
     def advance(self, seconds: float) -> None:
@@ -125,14 +123,10 @@ class SimWorld(World):
         return dict(self.blobs), [machine.tree() for machine in self.machines]
 
     def _trouble(self, trees: list[Tree]) -> str:
-        if not all(_compared(tree) == _compared(trees[0]) for tree in trees):
+        if not all(tree == trees[0] for tree in trees):
             return f"folders differ: {_difference(trees)}"
         leftovers = [name for name in self.relay_names() if any(word in name for word in (".data", ".update", ".lock"))]
         return f"the relay still holds {leftovers}" if leftovers else ""
-
-
-def _compared(tree: Tree) -> Tree:
-    return tree if TRAVELS_ALL else {path: node for path, node in tree.items() if node.kind == "file"}
 
 
 def _difference(trees: list[Tree]) -> list[dict[str, object]]:
@@ -152,10 +146,6 @@ def _pass(machine: Machine) -> str:
 
 def _unlimited(parts: Parts) -> Parts:
     """Nobody is there to approve deletions."""
-    if not TRAVELS_ALL:
-        return parts
-    from escale.app.guard import DeletionLimit
-
     return replace(parts, max_delete=DeletionLimit(None, None))
 
 

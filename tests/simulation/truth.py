@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .folders import Node, Tree
-from .machines import TRAVELS_ALL
 
 CONFLICT = ".conflict-"
 
@@ -55,14 +54,13 @@ class Truth:
     def check(self, tree: Tree) -> None:
         """Untrue unless this is a folder that everybody may end with; then everybody agrees on it."""
         there = {node[:2] for node in tree.values()}
-        kinds = ("file", "link") if TRAVELS_ALL else ("file",)
-        lost = {one for one in self.written - self.ended - there if one[0] in kinds}
+        lost = {one for one in self.written - self.ended - there if one[0] != "directory"}
         _must(not lost, f"lost: {lost}")
         invented = {one for one in there - self.written if one[0] != "directory"}
         _must(not invented, f"nobody wrote {invented}")
         strange = [path for path in tree if path not in self.named and CONFLICT not in path]
         _must(not strange, f"nobody named {strange}")
-        if TRAVELS_ALL and not self.forgets:
+        if not self.forgets:
             self._check_single_hands(tree)
         self.touched.clear()
         self.forgets = False
@@ -71,7 +69,7 @@ class Truth:
         """Untrue if a pass destroyed something."""
         had, has = ({node[:2] for node in tree.values() if node.kind != "directory"} for tree in (before, after))
         destroyed = had - has - trash - self.ended
-        _must(not (TRAVELS_ALL and destroyed), f"a pass destroyed {destroyed}")
+        _must(not destroyed, f"a pass destroyed {destroyed}")
 
     def _check_single_hands(self, tree: Tree) -> None:
         for path, hands in self.touched.items():

@@ -7,7 +7,7 @@ import shutil
 from random import Random
 
 from .folders import Node, Tree, write_file
-from .machines import TRAVELS_ALL, SimMachine
+from .machines import SimMachine
 from .truth import Truth
 
 PATHS = ("a", "b", "d/c", "d/e/f", "g/h")
@@ -170,4 +170,4 @@ class User:
 
 
 WORDS = ("write", "delete", "rename", "mkdir", "symlink", "chmod", "file to directory", "directory to file")
-WEIGHTS = (10, 4, 4, 1, 1, 1, 1, 1) if TRAVELS_ALL else (1, 0, 0, 0, 0, 0, 0, 0)
+WEIGHTS = (10, 4, 4, 1, 1, 1, 1, 1)

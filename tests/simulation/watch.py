@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from escale.relay.format1 import Format1
 from escale.relay.index import Record
-from escale.store.blob import BlobStore
+from escale.store.blob import TEMPORARY, BlobStore
 from escale.testing.faults import MUTATIONS, HookedStore
 
 from .truth import Untrue
@@ -38,6 +38,8 @@ def watched(store: BlobStore, blobs: Blobs) -> BlobStore:
 def _tell_no_lies(blobs: Blobs) -> None:
     for name in blobs:
         page, _, rest = name.partition(".update.")
+        if name.startswith(TEMPORARY):
+            continue
         if FIRST_GENERATION in rest and f"{page}.data.{rest.partition('.')[0]}" not in blobs:
             raise Untrue(f"{name} has no data")
 
