@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from .. import __path__ as ours
 from .. import errors
 from ..conf.faults import FAULTS, Fault, in_general
 from ..conf.keys import Key
@@ -34,6 +37,9 @@ COMMANDS = {
     "upgrade": "bring a file of escale 0.7 up to date",
     "path": "where the file is looked for, and which one is used",
 }
+
+PARTS_WITH_ERRORS = ("escale.relay.", "escale.app.", "escale.cli.")
+"""Errors that concern one part only stand beside it, and are known once it has been imported."""
 
 PATTERN_SAMPLES = ("*.txt", "report", "/.*\\.txt$/")
 NAME_SAMPLES = ("notes.txt", "report.txt.old", "reports", "my report")
@@ -178,6 +184,9 @@ def _pattern_rows() -> Iterator[tuple[str, ...]]:
 
 def _code_text(code: str) -> str:
     """All that is known of a code: the faults of configurations, and the classes of errors."""
+    for part in pkgutil.walk_packages(ours, "escale."):
+        if part.name.startswith(PARTS_WITH_ERRORS):
+            importlib.import_module(part.name)
     faults = [_fault_lines(fault) for fault in FAULTS if fault.code == code]
     classes = [_class_lines(error) for error in _error_classes(errors.EscaleError) if error.code == code]
     keys = [key.name for key in KEYS if code in key.codes]

@@ -74,7 +74,12 @@ class Session:
         from ..files.ledger import Ledger
 
         path = ledger_path(self.instance.state, section)
-        return Ledger(path) if path.exists() else None
+        if not path.exists():
+            return None
+        ledger = Ledger(path)
+        if ledger.damaged:
+            self.tell(Line(Level.ERROR, f"the ledger was damaged and lies aside as {ledger.damaged} (L150)"))
+        return ledger
 
     def wake(self, section: str) -> None:
         """Let the running service do a pass of this section, or say that it takes effect with the next one."""

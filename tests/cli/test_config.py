@@ -117,6 +117,14 @@ def test_explain_knows_every_code(code: str, capsys: pytest.CaptureFixture[str])
     assert "{" not in out
 
 
+@pytest.mark.parametrize("code", ["L110", "L116", "P402", "P403", "C108"])
+def test_explain_knows_the_codes_of_errors_that_stand_beside_their_part(
+    code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("explain", code) == 0
+    assert "the command ends with" in capsys.readouterr().out
+
+
 def test_explain_shows_what_patterns_match(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("explain", "filter") == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]

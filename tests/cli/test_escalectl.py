@@ -137,5 +137,5 @@ def test_a_command_line_that_is_not_understood_is_2(tmp_path, arguments, sentenc
 def test_help_names_every_command(tmp_path):
     done = User(tmp_path, "quiet").run("--help", module="escale.cli.escalectl")
     assert done.returncode == 0
-    for word in ("status", "pending", "sync", "wait", "stop", "reload"):
+    for word in ("status", "pending", "peers", "conflicts", "sync", "wait", "approve", "stop", "reload"):
         assert f"\n  {word} " in done.stdout_text
