@@ -100,6 +100,24 @@ def test_it_asks_at_a_terminal(user, monkeypatch, capsys, answer, code, known):
     assert once(user, "alice") == (5 if known is None else 0)
 
 
+@pytest.mark.parametrize(
+    ("line", "left", "in_trash"),
+    [
+        ("max delete = off", [], 8),
+        ("max delete = off\ndeletions = propagate", [], 0),
+        ("deletions = keep", NAMES, 0),
+    ],
+)
+def test_settings_decide_what_becomes_of_deletions(user, line, left, in_trash):
+    """GIVEN settings for deletions WHEN all files of one machine go THEN the other does what they say."""
+    user.conf.write_text(f"{line}\n{user.conf.read_text()}")
+    shutil.rmtree(user.place / "alice" / "runs")
+    assert [once(user, name) for name in ("alice", "bob", "bob", "alice")] == [0, 0, 0, 0]
+    assert files(user, "bob") == left
+    trash = [path for path in (user.place / "bob" / ".escale" / "trash").rglob("*.csv") if path.is_file()]
+    assert len(trash) == in_trash
+
+
 def test_nothing_is_held(user):
     done = user.escalectl("approve", "alice")
     assert (done.returncode, done.stderr_text) == (0, "alice: nothing is held\n")
