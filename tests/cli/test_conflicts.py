@@ -142,3 +142,37 @@ def test_a_folder_that_is_not_there_is_one_sentence(tmp_path):
     (tmp_path / "work").rmdir()
     done = user.escalectl("conflicts")
     assert done.returncode == 77 and done.stderr_text.startswith("escale: work: ")
+
+
+def test_what_is_settled_on_one_machine_is_settled_on_all(tmp_path):
+    """GIVEN two edits of one file, WHEN one client settles, THEN both folders hold that version alone."""
+    user = User(tmp_path, "alice", "bob")
+
+    def passes():
+        for _ in range(3):
+            done = user.run("-c", str(user.conf), "--once", "-q", module="escale.cli.escale")
+            assert done.returncode in (0, 4, 5), done.stderr_text
+
+    def contents():
+        return [{p.name: p.read_text() for p in (tmp_path / name).glob("[!.]*")} for name in ("alice", "bob")]
+
+    (tmp_path / "alice/n.txt").write_text("base")
+    passes()
+    (tmp_path / "alice/n.txt").write_text("of alice")
+    (tmp_path / "bob/n.txt").write_text("of bob!")
+    passes()
+    (copy,) = tmp_path.glob("alice/n.conflict-*")
+    client = copy.name.split("-")[1]
+    chosen = copy.read_text()
+    assert user.escalectl("conflicts", "bob", "keep", "1", client).returncode == 0
+    passes()
+    assert contents() == [{"n.txt": chosen}] * 2
+    for name in ("alice", "bob"):
+        assert user.escalectl("conflicts", name).returncode == 0
+    (lost,) = {"of alice", "of bob!"} - {chosen}
+    back = user.run(
+        "-c", str(user.conf), "-s", "bob", "get", "n.txt", "--in-place", "--yes", module="escale.cli.restore"
+    )
+    assert back.returncode == 0
+    passes()
+    assert contents() == [{"n.txt": lost}] * 2
