@@ -1,18 +1,26 @@
-"""`python -m tests.simulation --seeds 1000 --first 0 --jobs 2`: as many histories as one likes, and how fast."""
+"""`python -m tests.simulation --seeds 1000 --first 0 --jobs 2`: as many histories as one likes, and how fast.
+
+`--orders 5000` runs the small histories instead, each in so many of its orders, which for most is all of them.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+import time
 from collections import Counter
 
-from .running import Failure, known_seeds, run_many, run_seeds
+from .running import Failure, known_seeds, run_all_orders, run_many, run_seeds
 
 
 def main() -> int:
     """0 if all promises were kept."""
     wanted = _arguments()
+    return _orders(wanted) if wanted.orders else _histories(wanted)
+
+
+def _histories(wanted: argparse.Namespace) -> int:
     failures: list[Failure] = []
     count, failed = run_seeds(known_seeds() if not wanted.first else [])
     _tell(failed, failures)
@@ -29,10 +37,23 @@ def main() -> int:
     return 1 if failures else 0
 
 
+def _orders(wanted: argparse.Namespace) -> int:
+    failures: list[Failure] = []
+    began, count = time.perf_counter(), 0
+    for name, done, is_all, failed in run_all_orders(wanted.orders, wanted.jobs):
+        count += done
+        print(f"{name}: {done} orders{', all' if is_all else ''}", flush=True)
+        _tell(failed, failures)
+    seconds = time.perf_counter() - began
+    print(f"{count} schedules in {seconds:.0f} s, {count / seconds:.0f} a second; {len(failures)} failed")
+    return 1 if failures else 0
+
+
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Run simulated histories.")
     parser.add_argument("--seeds", type=int, default=1000, help="how many histories")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--orders", type=int, default=0, help="orders of each small history, instead of histories")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two lines of progress")
     return parser.parse_args()

@@ -8,9 +8,12 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from .histories import History
+from .interleavings import Exploration, Small, variants
 from .machines import memory_directory
 
 SEEDS_FILE = Path(__file__).parent / "seeds.txt"
@@ -63,6 +66,29 @@ def run_many(seeds: range, jobs: int) -> Iterator[tuple[int, list[Failure], floa
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
         for count, failures in pool.imap_unordered(run_seeds, chunks):
             yield count, failures, time.perf_counter() - began
+
+
+def run_orders(small: Small, most: int) -> tuple[str, int, bool, list[Failure]]:
+    """A small history in all its orders, at most so many: its name, how many, whether that was all, what failed."""
+    os.umask(0o022)
+    is_all = False
+    with memory_directory() as directory:
+        exploration = Exploration(directory / "world", small)
+        try:
+            is_all = sum(1 for _ in islice(exploration.run(), most)) < most
+            failures = []
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            failures = [Failure(0, small.name, what, tuple(exploration.scheduler.trace))]
+        finally:
+            exploration.close()
+    return small.name, exploration.count.schedules, is_all, failures
+
+
+def run_all_orders(most: int, jobs: int) -> Iterator[tuple[str, int, bool, list[Failure]]]:
+    """Every small history, one after the other as they end."""
+    with multiprocessing.get_context("fork").Pool(jobs, maxtasksperchild=1) as pool:
+        yield from pool.imap_unordered(partial(run_orders, most=most), variants(every=True))
 
 
 def known_seeds() -> list[int]:

@@ -12,7 +12,7 @@ from .interleavings import Exploration, variants
 from .machines import memory_directory
 
 DRAWN = 60
-"""Orders of each history that has too many of them for a test; `python -m tests.simulation` runs all."""
+"""Orders of each history that has too many of them for a test; `python -m tests.simulation --orders` runs more."""
 
 WHOLLY = ("the first two clients", "one path, two edits", "edit and deletion")
 
