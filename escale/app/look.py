@@ -15,6 +15,7 @@ from ..files.scan import Scan
 from ..files.tree import Base, Entry, Kind, display
 from ..relay.client import Client, PageState
 from ..relay.plan import Local, to_hash
+from .conflicts import conflicts_in, note_conflicts
 from .guard import Guard, HeldDeletion
 
 Bases = dict[str, dict[str, Base]]
@@ -74,6 +75,7 @@ def look(client: Client, now: float) -> Look:
         message = f"differs from {display(one)} only in case or in how its letters are composed"
         entry = found.entries[client.relay.format.page_of(other)].get(other)
         client.tally.add_waiting(client.label([other]), "name", message, [entry] if entry else [])
+    note_conflicts(client.tally, client.section, conflicts_in(scan.entries))
     found.untouchable = frozenset({*scan.unsettled, *impossible, *(trouble.path for trouble in scan.problems)})
     return found
 

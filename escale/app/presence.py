@@ -92,10 +92,10 @@ class Presence:
             days, memory = round((now - float(last)) / 86400), round(memory_s / 86400)
             raise AwayTooLong(path=self._folder.root, days=days, memory=memory)
 
-    def passed(self, now: float) -> None:
-        """A pass has ended well."""
+    def passed(self, now: float, adopted: str | None) -> None:
+        """A pass has ended well; `adopted`: the word of the user that it has carried out."""
         last = self._ledger.meta("in step")
         if last is None or abs(now - float(last)) >= IN_STEP_EVERY_S:
             self._ledger.set_meta("in step", repr(now))
-        if self.adopting:
+        if adopted is not None and adopted == self.adopting:
             self._ledger.set_meta("adopt", None)

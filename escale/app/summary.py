@@ -10,6 +10,9 @@ from ..relay.client import Tally
 from .status import Amount, Need, PassResult, PendingFile, Reason, SectionState, SectionStatus
 
 EXIT_SKIPPED = 3
+STANDING = frozenset({"conflict", "name"})
+"""Reasons that wait for the user and for nobody else: what they are told of is in step."""
+
 SILENT_SKIPS = frozenset({"symlink", "special", "excluded"})
 """Reasons that are the user's own arrangement: told, listed, but no reason for an exit code."""
 
@@ -32,12 +35,12 @@ class Summary:
             tally.down_files,
             len(tally.skipped),
             tally.conflicts,
-            len({one.path for one in tally.waiting}),
+            len({one.path for one in tally.waiting if one.reason not in STANDING}),
             len(tally.problems),
             self._exit_code(tally),
             settles_in_s,
         )
-        here = {"queue", "held", "quota", "lock", "changing", "permission", "error", "name", "big", "conflict"}
+        here = {"queue", "held", "quota", "lock", "changing", "permission", "error", "name", "big"}
         to_send = [one for one in self.pending if one.reason.value in here]
         awaited = sorted({one.message for one in tally.waiting if one.reason == "peer"})
         self.status = replace(

@@ -1,7 +1,8 @@
 """SyncLoop: one section of the configuration, pass after pass.
 
-A pass is one scan of the folder, one listing of the relay, and then page by page: put it in order, pull, push.  Pages
-whose listing shows nothing new cost nothing more, so an idle pass is one request whatever the number of pages.
+A pass is one scan of the folder, one listing of the relay, and then page by page: put it in order and pull; then, page
+by page again, push.  Pages whose listing shows nothing new cost nothing more, so an idle pass is one request whatever
+the number of pages.
 
 A page that fails does not stop the others; what its failure left on the relay is put in order at once, as after a
 crash.  Failures that concern the relay as a whole end the pass.
@@ -10,8 +11,9 @@ crash.  Failures that concern the relay as a whole end the pass.
 from __future__ import annotations
 
 import threading
-from collections.abc import Container
+from collections.abc import Callable, Container
 from contextlib import suppress
+from typing import TypeVar
 
 from ..clock import Clock
 from ..errors import EscaleError, NoLocalSpace, NoSuchRelay, PeerError, RelayInUse, SecretError, Unreachable
@@ -33,6 +35,9 @@ from .summary import Summary
 
 ENDS_THE_PASS = (Unreachable, NoSuchRelay, SecretError, RelayInUse, NoLocalSpace)
 """After these there is no point in trying the next page."""
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 DAY_S = 86400
 
@@ -60,7 +65,6 @@ class SyncLoop:
         self._report = reporter
         self._bases: Bases = {}
         self._adopting: str | None = None
-        self._stubborn: set[str] = set()
         self._idle = 0
         self._settle_s = connection.settle_s
         self._has_unsettled = False
@@ -130,24 +134,31 @@ class SyncLoop:
 
     def _run(self, client: Client, survey: Survey) -> None:
         found = self._look(client)
-        used = survey.used
         pages = sorted({*survey.pages, *found.entries, *self._bases})
         if len(pages) > 1:
             self._remove_first(client, survey, found)
+        pulled = {}
         for page in pages:
-            if self._stopping.is_set():
-                return
-            used += self._guarded_page(client, survey.pages.get(page, PageView(page)), found, used)
-        self._finish(client, found)
+            view = survey.pages.get(page, PageView(page))
+            if not self._stopping.is_set() and (after := self._guarded(client, view, self._pull, found)):
+                pulled[page] = after
+        used = survey.used
+        # What lies deeper goes first: whoever reads meanwhile finds no file where another file still has its directory.
+        for page in reversed(pulled):
+            state, local = pulled[page]
+            if not self._stopping.is_set():
+                used += self._guarded(client, state.view, self._push, (state, local, used)) or 0
+        if not self._stopping.is_set():
+            self._finish(client)
 
     def _look(self, client: Client) -> Look:
         """The folder, which must be there before and after; with deletions told from accidents."""
         presence = self._connection.presence
+        self._adopting = presence.adopting
         presence.check(self._clock.now(), client.settings.deletion_memory_s)
         found = look(client, self._clock.now())
         presence.check(self._clock.now(), client.settings.deletion_memory_s)
         self._has_unsettled = found.has_unsettled
-        self._adopting = presence.adopting
         client.contents = Contents(found.entries, self._bases)
         if self._adopting == ADOPT_RELAY:
             adopt_relay(client, found, self._bases)
@@ -168,20 +179,21 @@ class SyncLoop:
                 plan = plan_pull(local, state.index.records, (), client.settings.mode)
                 remove(client, (record for record in plan.apply.values() if record.entry.is_gone), local)
 
-    def _guarded_page(self, client: Client, view: PageView, found: Look, used: int) -> int:
+    def _guarded(
+        self, client: Client, view: PageView, act: Callable[[Client, PageView, A], B], argument: A
+    ) -> B | None:
         """A page that fails does not stop the others, unless the relay as a whole has failed."""
-        pullers = self._connection.pullers
         try:
-            return self._page(client, view, found, pullers, used)
+            return act(client, view, argument)
         except ENDS_THE_PASS:
-            self._put_in_order(client, view, pullers)
+            self._put_in_order(client, view)
             raise
         except EscaleError as error:
             client.tell(problem_event(self.name, error))
-            self._put_in_order(client, view, pullers)
-            return 0
+            self._put_in_order(client, view)
+            return None
 
-    def _finish(self, client: Client, found: Look) -> None:
+    def _finish(self, client: Client) -> None:
         """What had to wait until all pages were done."""
         self._clear_up(client)
         if client.tally.lost:
@@ -192,36 +204,40 @@ class SyncLoop:
             client.tally.needs.append((sentence, f"escalectl peers {self.name}"))
         self._connection.expire_trash(has_grown=client.tally.down_files > 0)
         if not client.tally.problems:
-            self._connection.presence.passed(self._clock.now())
+            self._connection.presence.passed(self._clock.now(), self._adopting)
 
     def _clear_up(self, client: Client) -> None:
-        """Directories that were deleted elsewhere, now that their files are.  One that was not empty in two passes holds
+        """Directories that were deleted elsewhere, now that their files are.  One that is not empty in two passes holds
         what somebody made or edited, and that beats the deletion: the next pass tells the others that it is there."""
         leftover, client.leftover = client.leftover, []
-        stubborn = self._stubborn
         for record in sorted(leftover, key=lambda record: record.path, reverse=True):
             page = client.relay.format.page_of(record.path)
             local = Local(client.contents.pages[page], self._bases[page])
             remove(client, [record], local)
-            if record.path in stubborn and record in client.leftover and client.holds_below(record.path):
+            is_left = record in client.leftover and client.holds_below(record.path)
+            if is_left and client.has_met(f"directory {record.path} is left at {record.version}"):
                 client.agree([record], local)
-        self._stubborn = {record.path for record in client.leftover}
         client.leftover = []
 
-    def _put_in_order(self, client: Client, view: PageView, pullers: frozenset[str]) -> None:
+    def _put_in_order(self, client: Client, view: PageView) -> None:
         """What a failed push or pull left behind; if this fails too, the next pass begins with it."""
         with suppress(EscaleError):
             self._connection.sweep(client)
-            recover_page(client, client.relay.look(view.page), pullers)
+            recover_page(client, client.relay.look(view.page), self._connection.pullers)
 
-    def _page(self, client: Client, view: PageView, found: Look, pullers: frozenset[str], used: int) -> int:
-        """One page; returns how many bytes it added to the relay (an estimate from above)."""
+    def _pull(self, client: Client, view: PageView, found: Look) -> tuple[PageState, Local]:
+        """Put a page in order and bring its news in."""
+        pullers = self._connection.pullers
         state = recover_page(client, view, pullers)
-        bases = self._bases.setdefault(view.page, {})
-        local = found.local(client, state, bases)
+        local = found.local(client, state, self._bases.setdefault(view.page, {}))
         if self._adopting == ADOPT_RELAY and state.index.records:
             remove(client, forgotten(client.name, local, state.index.records), local)
-        state = pull_page(client, state, local, pullers)
+        return pull_page(client, state, local, pullers), local
+
+    def _push(self, client: Client, view: PageView, argument: tuple[PageState, Local, int]) -> int:
+        """Send what is new on a page; returns how many bytes that added to the relay (an estimate from above)."""
+        state, local, used = argument
+        pullers = self._connection.pullers
         before = client.tally.up_bytes
         if client.settings.mode.pushes:
             room = UNLIMITED if self._quota is None else self._quota - used

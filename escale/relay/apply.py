@@ -54,11 +54,14 @@ def remove(client: Client, records: Iterable[Record], local: Local) -> None:
 
 def _make_room(client: Client, plan: PullPlan, local: Local) -> None:
     """Where something arrives below a path that is a file here, the file gets a name beside it and the path becomes a
-    directory, on whatever machine meets the two first; the relay's own record of the path says which it is to be."""
+    directory: on whatever machine meets the two first, and only if an earlier pass has met them too, for a relay that
+    is read while somebody writes it may show one page before and another after his change."""
     arriving = [*plan.fetch, *plan.apply, *(record.path for record in plan.absent)]
     found = {above: entry for path in arriving for above in parents_of(path) if (entry := client.here(above))}
     blocking = {
-        path: entry for path, entry in found.items() if entry.kind is not Kind.DIRECTORY and path not in plan.apply
+        path: entry
+        for path, entry in found.items()
+        if entry.kind is not Kind.DIRECTORY and path not in plan.apply and client.has_met(f"file {path} in the way")
     }
     if not blocking:
         return

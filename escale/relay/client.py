@@ -154,6 +154,11 @@ class Client:
         """What lies at a path of the folder, on whatever page."""
         return self.contents.entry(self.relay.format.page_of(path), path)
 
+    def has_met(self, what: str) -> bool:
+        """Whether an earlier pass has met this too; of any process."""
+        now = self.clock.now()
+        return self.ledger.sighting(what, now) < now
+
     def holds_below(self, path: str) -> bool:
         """Whether something that takes part lies in a directory."""
         return any(one.startswith(f"{path}/") for page in self.contents.pages.values() for one in page)
