@@ -11,6 +11,7 @@ another.  That holds because nothing else is shared: each machine has its own fo
 
 from __future__ import annotations
 
+import _thread
 import hashlib
 import threading
 from collections.abc import Callable
@@ -57,7 +58,7 @@ class Scheduler:
         """Begin an act: it runs up to its first step, which is nobody's business but its own."""
         actor = _Actor(name)
         self._actors[name] = actor
-        threading.Thread(target=self._live, args=(actor, act), name=name, daemon=True).start()
+        _thread.start_new_thread(self._live, (actor, act))  # A Thread waits until it has started, which we do below.
         _pass(self._main)
 
     def run(self) -> dict[str, BaseException | None]:

@@ -42,7 +42,7 @@ class SimMachine(Machine):
     """A machine whose ledger outlives its processes without a file."""
 
     own_clock: SimClock = field(default_factory=SimClock)
-    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    ledger: MemoryLedger = field(default_factory=lambda: _empty_ledger())
 
     @property
     def clock(self) -> SimClock:
@@ -56,6 +56,18 @@ class SimMachine(Machine):
     def tree(self) -> Tree:
         """What the user sees."""
         return read_tree(self.folder)
+
+
+_SPARE: list[MemoryLedger] = []
+"""Ledgers of worlds that are over: making one anew takes longer than all passes over it."""
+
+_EMPTY = MemoryLedger().save()
+
+
+def _empty_ledger() -> MemoryLedger:
+    ledger = _SPARE.pop() if _SPARE else MemoryLedger()
+    ledger.restore(_EMPTY)
+    return ledger
 
 
 @dataclass(frozen=True)
@@ -118,6 +130,11 @@ class SimWorld(World):
             before = state
             self.advance(ROUND_S)
         raise NotInStep(trouble or "it never comes to rest")
+
+    def close(self) -> None:
+        super().close()
+        _SPARE.extend(machine.ledger for machine in self.machines)
+        self.machines.clear()
 
     def _state(self) -> tuple[dict[str, tuple[bytes, float]], list[Tree]]:
         return dict(self.blobs), [machine.tree() for machine in self.machines]
