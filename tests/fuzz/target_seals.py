@@ -18,6 +18,9 @@ from .target import Target
 
 KEY = Key(bytes(range(32)))
 PLACE = "the update data of page 0"
+CHUNKS_MAX = 20
+"""Chunks made of one input: three bytes ask for 64 KiB, and it is not for us to fill the memory."""
+
 PLAINS = (b"", b"short", b"0123456789abcdef" * 64, bytes(range(256)) * (2 * CHUNK // 256 + 1))
 
 
@@ -67,7 +70,7 @@ def pushed(data: bytes) -> bytes:
     key = KEY.derive(b"data")
     sealed = [MAGIC + sodium.crypto_secretstream_xchacha20poly1305_init_push(state, key)]
     source = io.BytesIO(data)
-    while head := source.read(3):
+    while len(sealed) <= CHUNKS_MAX and (head := source.read(3)):
         size = int.from_bytes(head[1:], "big")
         chunk = source.read(size) if size < CHUNK - 1 else bytes(CHUNK)
         bound = MAGIC + PLACE.encode() if head[0] & 4 == 0 else b"elsewhere"
