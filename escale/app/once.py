@@ -7,12 +7,12 @@ import queue
 import signal
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..clock import SystemClock
 from ..errors import EscaleError
-from ..events import Event, PageEnded, Problem, Reporter
+from ..events import Event, Item, PageEnded, Problem, Reporter
 from .logs import keep_traceback
 from .status import PassResult, SectionStatus
 from .worker import Part
@@ -28,24 +28,39 @@ SIGNALS = {signal.SIGTERM: 143, signal.SIGINT: 130}
 
 
 @dataclass(slots=True)
+class Way:
+    """What went one way: files with their bytes and the seconds of travelling, names without content, deletions."""
+
+    files: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    changes: int = 0
+    deletions: int = 0
+
+    @property
+    def names(self) -> int:
+        """Directories, links, permissions and files that only moved."""
+        return self.changes - self.files - self.deletions
+
+
+@dataclass(slots=True)
 class Tally:
-    """What one section has done so far; bytes of user files, seconds of travelling."""
+    """What one section has done so far."""
 
-    up_files: int = 0
-    up_bytes: int = 0
-    up_s: float = 0.0
-    down_files: int = 0
-    down_bytes: int = 0
+    up: Way = field(default_factory=Way)
+    down: Way = field(default_factory=Way)
 
-    def add(self, event: PageEnded) -> None:
-        """Count a page that has arrived."""
-        if event.direction == "up":
-            self.up_files += event.files
-            self.up_bytes += event.bytes
-            self.up_s += event.seconds
-        else:
-            self.down_files += event.files
-            self.down_bytes += event.bytes
+    def add(self, event: Event) -> None:
+        """Count what has arrived."""
+        if isinstance(event, PageEnded):
+            way = self.up if event.direction == "up" else self.down
+            way.files += event.files
+            way.bytes += event.bytes
+            way.seconds += event.seconds
+        elif isinstance(event, Item) and event.action != "asked":
+            way = self.up if event.direction == "up" else self.down
+            way.changes += 1
+            way.deletions += event.action == "deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +162,5 @@ class _Run:
         return Outcome(name, self._tally, problem=problem)
 
     def _report(self, event: Event) -> None:
-        if isinstance(event, PageEnded):
-            self._tally.add(event)
+        self._tally.add(event)
         self._reporter(event)

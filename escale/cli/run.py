@@ -17,7 +17,7 @@ from ..app.daemon import Service
 from ..app.instance import Instance, LockFile
 from ..app.logs import Log, mute_libraries
 from ..app.notify import Notifier
-from ..app.once import Ending, Outcome, pass_over
+from ..app.once import Ending, Outcome, Way, pass_over
 from ..app.wording import Level, Line, duration_text, files_text, size_text
 from ..app.worker import Part
 from ..clock import SystemClock
@@ -233,14 +233,20 @@ def _summarise(ending: Ending, skipped: Sequence[Skipped], stage: Stage, options
 def _summary(outcome: Outcome) -> str:
     if outcome.problem is not None:
         return f"{outcome.section}: failed ({outcome.problem.code})"
-    tally = outcome.tally
-    sent, received = f"sent {files_text(tally.up_files)}", f"received {files_text(tally.down_files)}"
-    if tally.up_files:
-        sent += f", {size_text(tally.up_bytes)} in {duration_text(tally.up_s)}"
-    if tally.down_files:
-        received += f", {size_text(tally.down_bytes)}"
+    sent, received = _way_text("sent", outcome.tally.up), _way_text("received", outcome.tally.down)
     state = outcome.status.state.value if outcome.status is not None else "done"
     return f"{outcome.section}: {sent}; {received}; {state}"
+
+
+def _way_text(verb: str, way: Way) -> str:
+    text = f"{verb} {files_text(way.files)}"
+    if way.files:
+        text += f", {size_text(way.bytes)}" + (f" in {duration_text(way.seconds)}" if verb == "sent" else "")
+    if way.names > 0:
+        text += f", {way.names} {'name' if way.names == 1 else 'names'}"
+    if way.deletions:
+        text += f", {way.deletions} {'deletion' if way.deletions == 1 else 'deletions'}"
+    return text
 
 
 def _skipped_lines(skipped: Sequence[Skipped]) -> list[str]:

@@ -43,7 +43,7 @@ def test_the_demo_plays_its_scenes_without_a_network_and_leaves_nothing(user, op
     """GIVEN a fresh machine WHEN somebody types `escale demo` THEN all scenes go as expected, offline."""
     done = user.run("demo", "--dir", str(user.place / "work"), *options, module=ESCALE)
     assert done.returncode == 0, done.stderr_text + done.stdout_text
-    scenes = 4 if "--encrypt" in options else 3
+    scenes = 6 if "--encrypt" in options else 5
     assert f"All {scenes} scenes as expected" in done.stdout_text
     assert "notes.conflict-" in done.stdout_text
     assert list((user.place / "work").iterdir()) == []
