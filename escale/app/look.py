@@ -132,25 +132,34 @@ def _sort(client: Client, entries: Iterable[Entry], found: Look) -> set[str]:
 
 
 def _moved(client: Client, found: Look, bases: Bases, missing: Mapping[str, Entry]) -> frozenset[str]:
-    """Digests of missing files that are here under other names.  New files of such a size are read to find out."""
-    lost = {entry.digest for entry in missing.values() if entry.is_file}
-    sizes = {entry.size for entry in missing.values() if entry.is_file}
-    again: set[str | None] = set()
-    for page, entries in found.entries.items():
+    """Digests of contents that left their paths and are here under other names, new ones or such as had another
+    content before.  What is not as it was agreed on and has such a size is read to find out."""
+    changed = {page: _changed(found, page, bases.get(page, {})) for page in found.entries}
+    left = [entry for entry in missing.values() if entry.is_file]
+    for page, paths in changed.items():
         known = bases.get(page, {})
-        new = [
-            entry
-            for path, entry in entries.items()
-            if entry.size in sizes and entry.is_file and path not in found.untouchable and _is_new(known.get(path))
-        ]
-        hashed, _ = client.folder.hash([entry.path for entry in new if entry.digest is None])
+        left += [known[path].entry for path in paths if path in known and known[path].entry.is_file]
+    sizes = {entry.size for entry in left}
+    again: dict[str, str | None] = {}
+    for page, paths in changed.items():
+        entries = found.entries[page]
+        alike = [path for path in paths if entries[path].size in sizes]
+        hashed, _ = client.folder.hash([path for path in alike if entries[path].digest is None])
         entries.update(hashed)
-        again.update(entries[entry.path].digest for entry in new)
-    return frozenset(digest for digest in lost & again if digest is not None)
+        again.update((path, entries[path].digest) for path in alike)
+    lost = {entry.digest for entry in left if again.get(entry.path) != entry.digest}
+    return frozenset(digest for digest in lost & set(again.values()) if digest is not None)
 
 
-def _is_new(base: Base | None) -> bool:
-    return base is None or base.entry.is_gone
+def _changed(found: Look, page: str, known: Mapping[str, Base]) -> list[str]:
+    """Files of a page that are not, or not for certain, as they were agreed on."""
+    return [
+        path
+        for path, entry in found.entries[page].items()
+        if entry.is_file
+        and (entry.digest is None or (base := known.get(path)) is None or base.entry.digest != entry.digest)
+        and path not in found.untouchable
+    ]
 
 
 def _tell_held(client: Client, held: HeldDeletion, missing: Mapping[str, Entry]) -> None:
