@@ -93,6 +93,11 @@ class Base:
     version: int
     ancestors: tuple[str, ...] = ()
 
+    @property
+    def is_implied(self) -> bool:
+        """A directory that nobody has a record of yet: it was made because a file arrived in it."""
+        return self.version == 0 and self.entry.kind is Kind.DIRECTORY
+
 
 Tree = Mapping[str, Entry]
 """Entries by path."""

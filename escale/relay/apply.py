@@ -50,6 +50,21 @@ def remove(client: Client, records: Iterable[Record], local: Local) -> None:
         else:
             client.skip(path, "changing", f"it is not deleted: {result.reason}")
     client.agree(agreed, local)
+    _clear_implied(client, [record.path for record in agreed])
+
+
+def _clear_implied(client: Client, removed: Iterable[str]) -> None:
+    """Directories that were here for the sake of these files only, and are empty now."""
+    implied = {entry.path: entry for path in removed for entry in client.implied_above(path)}
+    for entry in sorted(implied.values(), key=lambda entry: entry.path, reverse=True):
+        if client.holds_below(entry.path):
+            continue
+        (result,) = client.folder.remove([entry])
+        if result.outcome is Outcome.INSTALLED:
+            page = client.relay.format.page_of(entry.path)
+            client.contents.pages[page].pop(entry.path, None)
+            client.contents.bases[page].pop(entry.path)
+            client.ledger.disagree([entry.path])
 
 
 def _make_room(client: Client, plan: PullPlan, local: Local) -> None:

@@ -11,15 +11,21 @@ from ..errors import Corrupt, EscaleError, Missing
 from ..events import Conflicted, Event, Problem, Reporter, Skipped, Waiting
 from ..files.folder import Folder
 from ..files.ledger import Ledger
-from ..files.tree import Base, Entry
+from ..files.tree import Base, Entry, parents_of
 from .contents import Contents
 from .index import Index, Record, Records, Update, brief
 from .lock import PageLock, unique_name
 from .plan import Local, Mode
 from .relay import IndexRelay, PageView, UpdateView
+from .witness import Seen, contradictions
 
 READ_ATTEMPTS = 4
 """How often a page is looked at again when something vanished between the listing and the reading."""
+
+WENT_BACK = (
+    "Nothing is deleted or replaced here because of it, and what is newer here is written down again."
+    " If nobody has restored a backup, ask who can write to the relay."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,8 @@ class Client:
     leftover: list[Record] = field(default_factory=list)
     contents: Contents = field(default_factory=Contents)
     offered: dict[str, Base] = field(default_factory=dict)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    looks_only: bool = False
 
     def tell(self, event: Event) -> None:
         """Report, and count what the end of the pass has to mention."""
@@ -154,6 +162,26 @@ class Client:
         """What lies at a path of the folder, on whatever page."""
         return self.contents.entry(self.relay.format.page_of(path), path)
 
+    def imply(self, directory: Entry) -> None:
+        """Remember that a directory is here only because a file arrived in it."""
+        page = self.relay.format.page_of(directory.path)
+        self.contents.pages.setdefault(page, {})[directory.path] = directory
+        bases = self.contents.bases.setdefault(page, {})
+        known = bases.get(directory.path)
+        if known is None or known.entry.is_gone:
+            bases[directory.path] = Base(directory, 0)
+            self.ledger.agree([bases[directory.path]])
+
+    def implied_above(self, path: str) -> list[Entry]:
+        """Directories above a path that are here only because a file had arrived in them, the lowest first."""
+        found = []
+        for above in reversed(parents_of(path)):
+            base = self.contents.bases.get(self.relay.format.page_of(above), {}).get(above)
+            entry = self.here(above)
+            if base is not None and base.is_implied and entry is not None:
+                found.append(entry)
+        return found
+
     def has_met(self, what: str) -> bool:
         """Whether an earlier pass has met this too; of any process."""
         now = self.clock.now()
@@ -177,6 +205,7 @@ class Client:
             if known and known.view.tags == view.tags:
                 self.pages[view.page] = replace(known, view=view)
                 return self.pages[view.page]
+            view = self._witnessed(view)
             try:
                 state = self._read(view, known)
             except Missing as error:
@@ -190,6 +219,22 @@ class Client:
     def look_again(self, page: str) -> PageState:
         """The page as it is now."""
         return self.read_page(self.relay.look(page))
+
+    def _witnessed(self, view: PageView) -> PageView:
+        """The page, looked at again where it contradicts what we have seen before, and told if it still does."""
+        if self.relay.format.overwrites or self.looks_only:
+            return view
+        seen = self.seen.get(view.page) or Seen.decode(self.ledger.meta(f"seen {view.page}"))
+        if contradictions(seen, view):
+            view = self.relay.look(view.page)
+        for sentence in contradictions(seen, view):
+            message = f"the relay has put back or lost what was there: of page {view.page}, {sentence}"
+            self.tell(Problem(self.section, "P431", message, WENT_BACK, exit_code=3))
+        after = seen.after(view)
+        if after != seen:
+            self.ledger.set_meta(f"seen {view.page}", after.encode())
+        self.seen[view.page] = after
+        return view
 
     def _read(self, view: PageView, known: PageState | None) -> PageState:
         unchanged = known is not None and known.view.index_tags == view.index_tags

@@ -91,23 +91,13 @@ def _note_installed(client: Client, result: Installed, local: Local) -> None:
 
 
 def _note_parents(client: Client, path: str) -> None:
-    """Directories that were made on the way: they have records of their own, and may be gone on the relay by now."""
+    """Directories that were made on the way.  Whoever made them for himself has, or will have, a record of them."""
     for above in reversed(parents_of(path)):
-        page = client.relay.format.page_of(above)
         if Kind.DIRECTORY not in client.relay.format.kinds or client.here(above):
             return
         made = client.folder.directory(above)
         if made and client.folder.why_not(above, 0, Kind.DIRECTORY) is None:
-            client.contents.pages.setdefault(page, {})[above] = made
-            _forget_gone(client, page, above)
-
-
-def _forget_gone(client: Client, page: str, path: str) -> None:
-    """A directory that a file brought with it was not made again by the user."""
-    base = client.contents.bases.get(page, {}).get(path)
-    if base is not None and base.entry.is_gone:
-        client.ledger.disagree([path])
-        del client.contents.bases[page][path]
+            client.imply(made)
 
 
 def _note_moved(local: Local, before: Entry, target: str) -> None:

@@ -10,6 +10,7 @@ path the whole truth is this table; L, B, R are the three versions, "older" mean
     -           L       any         SEND      new here, or the relay has lost it
     -           gone    content     SEND      likewise, as a deletion
     -           gone    gone        NOTHING
+    -           B, gone implied     NOTHING   a directory that was made here only because a file arrived in it
     R           -       -           FETCH     new there
     gone        -       -           SAME
     R           L = R   any         SAME      also when both sides made the same edit
@@ -22,9 +23,10 @@ path the whole truth is this table; L, B, R are the three versions, "older" mean
     gone        L       -           FETCH     what was deleted there, on a machine that joins (again)
     R           gone    any         FETCH     an edit beats a deletion
     R           L       any         CONFLICT  changed on both sides, or two pushers raced: both survive
-    R wanted    L = R   any         SEND      somebody misses what we have
+    R wanted    L = R   any         SEND      somebody misses what we have (FETCH: first the newer permissions)
     R wanted    L       B = R       SEND      ours is newer and as welcome
-    R wanted    other               NOTHING   somebody else has it; wait for it
+    R wanted    L       other, or - SEND      edited here as well: whoever has R finds a conflict, and both survive
+    R wanted    B, -, gone          NOTHING   somebody else has it; wait for it
 
 The first line that fits decides.  Modes then take away what a client does not do.
 """
@@ -136,10 +138,9 @@ class PushPlan:
 def judge(local: Entry | None, base: Base | None, remote: Record | None) -> Verdict:
     """The table at the top.  A local file without digest counts as different from everything."""
     if remote is None:
-        is_known = local is not None and not (local.is_gone and (base is None or base.entry.is_gone))
-        return Verdict.SEND if is_known else Verdict.NOTHING
+        return Verdict.SEND if local is not None and _is_ours_to_tell(local, base) else Verdict.NOTHING
     if remote.state is State.WANTED:
-        return Verdict.SEND if local and _answers(local, base, remote) else Verdict.NOTHING
+        return _judge_wish(local, base, remote) if local else Verdict.NOTHING
     if local is None:
         return Verdict.SAME if remote.entry.is_gone else Verdict.FETCH
     if local.same_content(remote.entry):
@@ -154,6 +155,15 @@ def judge(local: Entry | None, base: Base | None, remote: Record | None) -> Verd
     return Verdict.SEND if remote.version < base.version else _of_edits(local, remote)
 
 
+def _is_ours_to_tell(local: Entry, base: Base | None) -> bool:
+    """Whether the relay, which has no record of the path, should have one from us."""
+    if base is None:
+        return not local.is_gone
+    if base.is_implied:
+        return not local.is_gone and not _is_unchanged(local, base.entry)
+    return not (local.is_gone and base.entry.is_gone)
+
+
 def _of_edits(local: Entry, remote: Record) -> Verdict:
     """Both sides have changed; at most one of them is gone."""
     if local.is_gone:
@@ -161,11 +171,15 @@ def _of_edits(local: Entry, remote: Record) -> Verdict:
     return Verdict.SEND if remote.entry.is_gone else Verdict.CONFLICT
 
 
-def _answers(local: Entry, base: Base | None, wish: Record) -> bool:
-    """Whether what we have is what somebody misses, or what has replaced it."""
-    if base is not None and wish.version < base.version:
-        return True
-    return local.same_content(wish.entry) or (base is not None and base.entry.same_content(wish.entry))
+def _judge_wish(local: Entry, base: Base | None, wish: Record) -> Verdict:
+    """Of a content that somebody misses, and that perhaps nobody has any more."""
+    if local.same_content(wish.entry):
+        permissions = _judge_permissions(local, base, wish)
+        return permissions if permissions is Verdict.FETCH else Verdict.SEND
+    if base is not None and (wish.version < base.version or base.entry.same_content(wish.entry)):
+        return Verdict.SEND
+    is_edited = not local.is_gone and (base is None or not local.same_content(base.entry))
+    return Verdict.SEND if is_edited else Verdict.NOTHING
 
 
 def _judge_permissions(local: Entry, base: Base | None, remote: Record) -> Verdict:
@@ -283,14 +297,19 @@ def _record(entry: Entry, base: Base | None, known: Record | None, client: str) 
     """What replaces `known` on the relay.
 
     What was agreed on and is merely not there any more is written down again as the version that it was.  A record that
-    is older than `base` was not seen by us: it is outrun, but not among the ancestors, so that whoever made it finds a
-    conflict and not a successor.
+    is older than `base`, or a wish for a content that we never had, was not seen by us: it is outrun, but not among the
+    ancestors, so that whoever has it finds a conflict and not a successor.
     """
     is_old = base is not None and known is not None and known.version < base.version
+    is_seen = known is not None and not is_old and (known.state is not State.WANTED or _had(entry, base, known))
     if base is not None and (known is None or is_old) and base.version and _is_unchanged(entry, base.entry):
         return Record(base.entry, base.version, client, ancestors=base.ancestors)
     version = 1 + max(base.version if base else 0, known.version if known else 0)
-    return Record(entry, version, client, ancestors=lineage(known.base() if known and not is_old else None, base))
+    return Record(entry, version, client, ancestors=lineage(known.base() if known and is_seen else None, base))
+
+
+def _had(entry: Entry, base: Base | None, wish: Record) -> bool:
+    return entry.same_content(wish.entry) or (base is not None and base.entry.same_content(wish.entry))
 
 
 def _is_unchanged(entry: Entry, agreed: Entry) -> bool:

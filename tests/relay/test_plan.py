@@ -167,9 +167,10 @@ def test_permissions_travel_without_content_and_never_conflict(here, agreed, the
         ("L", "R", Verdict.SEND),
         ("gone", "R", Verdict.SEND),
         ("L", "L", Verdict.NOTHING),
-        ("L", "B", Verdict.NOTHING),
-        ("L", None, Verdict.NOTHING),
+        ("L", "B", Verdict.SEND),
+        ("L", None, Verdict.SEND),
         ("gone", "gone", Verdict.NOTHING),
+        ("gone", "B", Verdict.NOTHING),
         (None, None, Verdict.NOTHING),
     ],
 )
