@@ -92,7 +92,10 @@ class S3Store(BlobStore):
             answer = self._connected().get_object(Bucket=self.bucket, Key=key)
         body = answer["Body"]
         pieces = iter(lambda: body.read(PIECE), b"")
-        return body_stream(pieces, answer["ContentLength"], self.url, body.close, lambda: self._errors(name))
+        # Chunks tell their end themselves.
+        is_chunked = _headers(answer).get("transfer-encoding", "").lower() == "chunked"
+        size = None if is_chunked else self._said(answer, "ContentLength")
+        return body_stream(pieces, size, self.url, body.close, lambda: self._errors(name))
 
     def put(self, name: str, source: BinaryIO) -> int:
         key = self._key(name)
@@ -144,7 +147,8 @@ class S3Store(BlobStore):
         except Missing:
             self._must_exist()
             return None
-        return _info(name, head["ContentLength"], head["LastModified"].timestamp(), head["ETag"])
+        size, modified, tag = (self._said(head, field) for field in ("ContentLength", "LastModified", "ETag"))
+        return _info(name, size, modified.timestamp(), tag)
 
     def sweep(self, older_than_s: float) -> int:
         """Abort unfinished uploads, and remove temporary names that another program left; by the relay's clock.
@@ -193,6 +197,8 @@ class S3Store(BlobStore):
             from botocore.config import Config
             from botocore.handlers import add_expect_header
 
+            from .s3_answers import refuse_cut_answers
+
             session = boto3.session.Session(*self._login)
             self._client = session.client(
                 "s3",
@@ -203,6 +209,7 @@ class S3Store(BlobStore):
             )
             # Asking before each part whether it is welcome would cost a round trip a part.
             self._client.meta.events.unregister("before-call.s3", add_expect_header)
+            refuse_cut_answers(self._client, self._endpoint_url or self.url)
         return self._client
 
     def _put_parts(self, name: str, upload: _Upload) -> int:
@@ -223,6 +230,12 @@ class S3Store(BlobStore):
                 # Whatever the library says when its reader gave up, the reader's own error is the reason.
                 raise upload.failure or error from None
         return upload.given
+
+    def _said(self, answer: Any, field: str) -> Any:
+        """What the headers of an answer say; they are whole, so what they lack the server does not tell."""
+        if answer.get(field) is None:
+            raise Refused(where=self.url, reason=f"it does not tell the {field} of a blob")
+        return answer[field]
 
     def _must_exist(self) -> None:
         with self._errors(None):
@@ -258,6 +271,7 @@ class S3Store(BlobStore):
             ParamValidationError,
             PartialCredentialsError,
         )
+        from botocore.parsers import ResponseParserError
         from urllib3.exceptions import HTTPError
 
         try:
@@ -270,7 +284,7 @@ class S3Store(BlobStore):
             raise SecretError(what=f"no access key for {self.url}: {error}") from error
         except ParamValidationError as error:
             raise ConfigError(what=f"{self.url}: {error}") from error
-        except (BotoCoreError, HTTPError) as error:
+        except (BotoCoreError, HTTPError, ResponseParserError) as error:
             must_be_trusted(self.url, error)
             raise Unreachable(where=self._endpoint_url or self.url, reason=_first_line(error)) from error
 
@@ -345,7 +359,12 @@ def _info(name: str, size: int, mtime: float, tag: str) -> BlobInfo:
 def _relay_now(answer: Any) -> float:
     from email.utils import parsedate_to_datetime
 
-    return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+    return parsedate_to_datetime(_headers(answer)["date"]).timestamp()
+
+
+def _headers(answer: Any) -> Mapping[str, str]:
+    headers: Mapping[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
+    return headers
 
 
 _CONFLICT = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
