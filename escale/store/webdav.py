@@ -86,8 +86,11 @@ class WebdavStore(BlobStore):
             raise Missing(where=self.url, name=name)
         if response.status_code != 200:
             raise self._refusal(response)
-        size = response.headers.get("content-length")
-        length = int(size) if size is not None else None
+        try:
+            length = self._length(name, response)
+        except BaseException:
+            response.close()
+            raise
         return body_stream(response.iter_raw(), length, self.url, response.close, self._errors)
 
     def put(self, name: str, source: BinaryIO) -> int:
@@ -218,6 +221,15 @@ class WebdavStore(BlobStore):
             if response.status_code != 200:
                 response.close()
         return response
+
+    def _length(self, name: str, response: httpx.Response) -> int | None:
+        """Bytes of the body of an answer; None if it tells its end itself, in chunks."""
+        if "content-length" in response.headers:
+            return int(response.headers["content-length"])
+        if response.headers.get("transfer-encoding", "").lower() == "chunked":
+            return None
+        # It ends where the connection does, as it would if it was cut: somebody has to say how much there is.
+        return self._size(name)
 
     def _request(self, method: str, url: str, *, content: Any = None, headers: dict[str, str] | None = None) -> Any:
         with self._errors():

@@ -1,0 +1,92 @@
+"""WebDAV answers that are cut after each of their bytes: an error, never a shorter listing or a shorter blob."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from escale.errors import Unreachable
+from escale.store.webdav import WebdavStore
+
+from .cut_answers import FRAMINGS, CutAnswers, in_chunks, with_length
+
+HEAD = b"HTTP/1.1 207 Multi-Status\r\nDate: Tue, 14 Nov 2023 22:13:20 GMT\r\n"
+ITEM = (
+    b"<D:response><D:href>/relay/%s</D:href><D:propstat><D:prop><D:resourcetype/>"
+    b"<D:getcontentlength>17</D:getcontentlength></D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>"
+    b"</D:response>"
+)
+LISTING = (
+    b'<?xml version="1.0" encoding="utf-8"?>\n<D:multistatus xmlns:D="DAV:">'
+    + ITEM % b"a"
+    + ITEM % b"b"
+    + b"</D:multistatus>"
+)
+CONTENT = b"some content"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[CutAnswers]:
+    with CutAnswers() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def store(server: CutAnswers) -> WebdavStore:
+    return WebdavStore(f"http://127.0.0.1:{server.port}/relay", proxy="none", timeout_s=5)
+
+
+@pytest.mark.parametrize("framed", FRAMINGS)
+def test_a_cut_listing_is_unreachable(
+    server: CutAnswers, store: WebdavStore, framed: Callable[[bytes, bytes], bytes]
+) -> None:
+    server.answer, server.length = framed(HEAD, LISTING), None
+    assert [blob.name for blob in store.list()] == ["a", "b"]
+    for length in server.cuts(server.answer):
+        with pytest.raises(Unreachable):
+            pytest.fail(f"{[*store.list()]} after {length} bytes")
+
+
+@pytest.mark.parametrize("framed", [with_length, in_chunks])
+def test_a_cut_blob_is_unreachable(
+    server: CutAnswers, store: WebdavStore, framed: Callable[[bytes, bytes], bytes]
+) -> None:
+    server.answer, server.length = framed(b"HTTP/1.1 200 OK\r\n", CONTENT), None
+    assert store.read_bytes("name") == CONTENT
+    for length in server.cuts(server.answer):
+        with pytest.raises(Unreachable):
+            pytest.fail(f"{store.read_bytes('name')!r} after {length} bytes")
+
+
+class _OldServer(BaseHTTPRequestHandler):
+    """Ends a body by hanging up, after `length` bytes; a listing knows how long the body is."""
+
+    length = 0
+
+    def do_GET(self) -> None:
+        self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n" + CONTENT[: self.length])
+
+    def do_PROPFIND(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        item = (ITEM % b"name").replace(b">17<", b">%d<" % len(CONTENT))
+        body = b'<D:multistatus xmlns:D="DAV:">' + item + b"</D:multistatus>"
+        self.wfile.write(b"HTTP/1.0 207 Multi-Status\r\n\r\n" + body)
+
+    def log_message(self, *words: Any) -> None:
+        pass
+
+
+def test_a_blob_that_ends_with_its_connection_is_measured() -> None:
+    with HTTPServer(("127.0.0.1", 0), _OldServer) as old:
+        threading.Thread(target=old.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        store = WebdavStore(f"http://127.0.0.1:{old.server_address[1]}/relay", proxy="none", timeout_s=5)
+        _OldServer.length = len(CONTENT)
+        assert store.read_bytes("name") == CONTENT
+        for _OldServer.length in range(len(CONTENT)):
+            with pytest.raises(Unreachable):
+                pytest.fail(f"{store.read_bytes('name')!r} after {_OldServer.length} bytes")
+        old.shutdown()
