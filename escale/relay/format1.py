@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 import zlib
 from collections.abc import Iterator
@@ -36,6 +37,9 @@ INDEX_BYTES_MAX = 512 * 1024 * 1024
 
 LINE_BYTES_MAX = 64 * 1024
 """A path of 4096 bytes, each escaped in six characters, and the rest of its record."""
+
+CLIENT_LENGTH_MAX = 255
+"""Characters: four times what the settings allow."""
 
 _GENERATION = r"(?P<generation>[0-9]{10})-(?P<unique>[0-9a-f]{16})"
 _STAMP = r"(?P<stamp>[0-9]{20}-[0-9a-f]{16})"
@@ -134,14 +138,17 @@ class Format1(Format):
 
     def decode_update(self, page: str, stamp: str, data: bytes) -> Update:
         header, records = _decode("update", page, data)
-        consumed = header.get("consumed")
+        where = f"the update index of page {page}"
+        consumed, garbage = header.get("consumed"), header.get("garbage")
         if header.get("stamp") != stamp or not isinstance(consumed, list):
-            raise Corrupt(where=f"the update index of page {page}", reason="its header belongs to another update")
-        names = frozenset(_text(name, "client name") for name in consumed)
-        garbage = header.get("garbage")
+            raise Corrupt(where=where, reason="its header belongs to another update")
         if type(garbage) is not int or garbage < 0:
-            raise Corrupt(where=f"the update index of page {page}", reason="its header is damaged")
-        return Update(page, stamp, _text(header.get("client"), "client name"), records, names, garbage=garbage)
+            raise Corrupt(where=where, reason="its header is damaged")
+        try:
+            names = frozenset(map(_client, consumed))
+            return Update(page, stamp, _client(header.get("client")), records, names, garbage=garbage)
+        except ValueError as error:
+            raise Corrupt(where=where, reason=str(error)) from error
 
     def encode_lock(self, lock: LockText) -> bytes:
         return json.dumps(
@@ -151,8 +158,11 @@ class Format1(Format):
     def decode_lock(self, data: bytes) -> LockText:
         try:
             found = json.loads(data)
-            return LockText(str(found["owner"]), str(found["mode"]), str(found["nonce"]), float(found["lease_s"]))
-        except (ValueError, KeyError, TypeError, RecursionError):
+            lease_s = float(found["lease_s"])
+            if not math.isfinite(lease_s):
+                return LockText("", "")
+            return LockText(str(found["owner"]), str(found["mode"]), str(found["nonce"]), lease_s)
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return LockText("", "")
 
 
@@ -250,7 +260,7 @@ def _record(found: Any, where: str) -> Record:
     state = State(found.get("state", "current"))
     ancestors = tuple(_digest(one, _BRIEF) for one in found.get("ancestors", ())[:ANCESTORS_MAX])
     version = _number(found["version"], 1, 1 << 62)
-    return Record(entry, version, _text(found["client"], "client name"), state, ancestors)
+    return Record(entry, version, _client(found["client"]), state, ancestors)
 
 
 def _unspelled(found: Any, key: str) -> str:
@@ -269,6 +279,14 @@ def _text(value: Any, what: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r:.40} is not a {what}")
     return value
+
+
+def _client(value: Any) -> str:
+    """A name that can be said to a user."""
+    name = _text(value, "client name")
+    if not name.isprintable() or len(name) > CLIENT_LENGTH_MAX:
+        raise ValueError(f"{value!r:.40} is not a client name")
+    return name
 
 
 def _digest(value: Any, form: re.Pattern[str] = _HEX) -> str:

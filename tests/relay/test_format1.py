@@ -77,7 +77,7 @@ def test_an_index_is_read_back(found):
     assert FORM.decode_index("0", FORM.encode_index(index)) == index
 
 
-@given(by_path, some.frozensets(some.text(max_size=10)), some.integers(0, 1 << 40))
+@given(by_path, some.frozensets(some.text(min_size=1, max_size=10).filter(str.isprintable)), some.integers(0, 1 << 40))
 def test_an_update_is_read_back(found, consumed, garbage):
     update = Update("0", STAMP, "alice", found, consumed, garbage=garbage)
     assert FORM.decode_update("0", STAMP, FORM.encode_update(update)) == update
