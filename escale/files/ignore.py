@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
 
 IGNORE_BYTES_MAX = 1 << 20
 """More than any hand writes; what is larger is not an ignore file and is refused instead of being obeyed in part."""
+
+WILDCARDS_MAX = 4
+"""Stars in a component.  An ignore file may come from another machine, and the time that a regular expression takes for
+a name grows with a power of their number: with eight a name of 80 letters takes most of a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Ignore:
 
         # Split at LF as git does: str.splitlines would also split at characters that belong to file names.
         lines = [line.removesuffix("\r") for line in path_text(content).removeprefix("\ufeff").split("\n")]
-        unreadable = [number for number, line in enumerate(lines) if not _is_pattern(line)]
+        unreadable = dict.fromkeys(number for number, line in enumerate(lines) if not _is_pattern(line))
         # The specification leaves out empty lines; a comment in their place keeps its indices equal to line numbers.
         kept = ["#" if not line or number in unreadable else line for number, line in enumerate(lines)]
         return cls(directory, tuple(lines), GitIgnoreSpec.from_lines(kept), tuple(number + 1 for number in unreadable))
@@ -54,8 +59,10 @@ class Ignore:
 def _is_pattern(line: str) -> bool:
     from pathspec import GitIgnoreSpec
 
+    if any(component.count("*") > WILDCARDS_MAX for component in line.split("/")):
+        return False
     try:
         GitIgnoreSpec.from_lines([line])
-    except ValueError:
+    except (ValueError, re.error):
         return False
     return True
