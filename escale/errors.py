@@ -232,6 +232,12 @@ class NoRelaySpace(StoreError):
     advice = "New files wait in line; it empties when all clients have received what lies there."
 
 
+DAMAGED = (
+    "Nothing was deleted or replaced here because of it; after lock timeout it is removed, and written again by those"
+    " who know it. If it happens again, ask who can write to the relay."
+)
+
+
 class PeerError(EscaleError):
     """{where}: {reason}"""
 
@@ -242,6 +248,7 @@ class Corrupt(PeerError):
     """{where} is damaged: {reason}"""
 
     code = "P421"
+    advice = DAMAGED
 
 
 class Forged(PeerError):
@@ -249,6 +256,7 @@ class Forged(PeerError):
 
     code = "K211"
     exit_code = 12
+    advice = DAMAGED
 
 
 class _Lenient(string.Formatter):

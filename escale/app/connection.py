@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..clock import Clock
-from ..errors import RelayInUse
+from ..errors import Corrupt, RelayInUse
 from ..events import Problem, Reporter
 from ..files.folder import Folder
 from ..files.ledger import Ledger
 from ..files.rules import Rules
-from ..relay.client import Client, Settings, problem_event
-from ..relay.format import Format
+from ..relay.client import WENT_BACK, Client, Settings, problem_event
+from ..relay.format import Format, Role
 from ..relay.format07 import Format07
-from ..relay.format1 import Format1
+from ..relay.format1 import MARKER, Format1
 from ..relay.lock import PageLock, unique_name
 from ..relay.marker import Marker, find, make
 from ..relay.relay import IndexRelay, Survey
@@ -97,6 +97,7 @@ class Connection:
         self._client: Client | None = None
         self._roster: Roster | None = None
         self._marker: Marker | None = None
+        self._marker_tag: str | None = None
         self._presence: Presence | None = None
         self._swept_at = 0.0
         self._expired_at: float | None = None
@@ -164,7 +165,7 @@ class Connection:
     def look_only(self, report: Reporter) -> Client:
         """A client for plans only: nothing is made on the relay, not even its marker."""
         if self._client is None:
-            self._client = self._make(self._relay(report, look_only=True), report)
+            self._client = self._make(self._relay(report, look_only=True), report, look_only=True)
         return self._client
 
     def listing(self) -> Survey:
@@ -172,18 +173,30 @@ class Connection:
         assert self._client is not None
         return self._client.relay.survey()
 
-    def survey(self) -> Survey:
-        """One listing, and with it the roster: ours is entered when it is not there."""
+    def survey(self) -> Survey | None:
+        """One listing, and with it the roster: ours is entered when it is not there.
+
+        None if the relay's marker is not what it was: then the connection is as if it had never been open.
+        """
         assert self._client is not None
         if self._clock.monotonic() - self._swept_at > SWEEP_EVERY_S:
             self.sweep(self._client)
         survey = self._client.relay.survey()
         self._refuse_foreign(survey.foreign)
+        if self._marker is not None and not self._is_marked(survey):
+            self._client = self._roster = self._presence = None
+            return None
         if self._roster is not None:
             for problem in self._roster.refresh(survey.clients):
                 self._client.tell(problem_event(self._parts.section, problem))
             self._enter(self._client, self._roster)
         return survey
+
+    def _is_marked(self, survey: Survey) -> bool:
+        """Whether the marker is still the one that was there when the relay was opened."""
+        tag = "" if survey.marker is None else survey.marker.info.tag
+        self._marker_tag = tag if self._marker_tag is None else self._marker_tag
+        return tag == self._marker_tag
 
     def sweep(self, client: Client) -> None:
         """Remove what interrupted uploads have left on the relay; not while one of ours is under way."""
@@ -210,36 +223,63 @@ class Connection:
         store, parts = self._store, self._parts
         if parts.format == "0.7":
             return self._over(store, None)
-        marker = find(store)
+        ledger = self._opened_ledger(report)
+        marker = find(store) if look_only else self._kept_marker(store, ledger, report)
         if marker is None:
-            self._refuse_foreign(tuple(blob.name for blob in store.list()))
+            names = tuple(blob.name for blob in store.list())
+            self._refuse_foreign(names)
             if look_only:
                 return self._over(MemoryStore(), None)
+            if _holds_pages(store):
+                raise MarkerLost(where=store.url)
             wish = Marker(unique_name(self._rng), parts.fingerprint, parts.levels, parts.algorithm, "listing")
             marker = make(store, wish, lambda: parts.certify(owner), self._clock)
         if not look_only:
-            self._notice_other_relay(marker, report)
+            self._notice_other_relay(marker, ledger, report)
         return self._over(store, marker.must_fit(parts.fingerprint, store.url))
 
-    def _notice_other_relay(self, marker: Marker, report: Reporter) -> None:
+    def _kept_marker(self, store: BlobStore, ledger: Ledger, report: Reporter) -> Marker | None:
+        """The relay's marker.  Where it is not what it was, or is gone although the rest is there, it is written again:
+        nobody ever changes it, and a client that knows the relay need not believe another word about it."""
+        text = ledger.meta("marker")
+        known = None if text is None else Marker.decode(text.encode(), store.url)
+        try:
+            found = find(store)
+        except Corrupt:
+            if known is None:
+                raise
+            found = None
+            is_damaged = True
+        else:
+            is_damaged = found is not None and known is not None and found.relay_id == known.relay_id
+        if known is None or found == known or not (is_damaged or (found is None and _holds_pages(store))):
+            return found
+        store.write_bytes(MARKER, known.encode())
+        message = "the marker of the relay was lost or changed; it is written again as it was"
+        report(Problem(self._parts.section, "P431", message, WENT_BACK, exit_code=3))
+        return known
+
+    def _notice_other_relay(self, marker: Marker, ledger: Ledger, report: Reporter) -> None:
         """A relay that was wiped is made anew by the first who comes, under another identity."""
-        ledger = self._opened_ledger(report)
         before = ledger.meta("relay")
         if before is not None and before != marker.relay_id:
-            message = "the relay was wiped or replaced since the last pass; it is filled again, nothing is deleted here"
-            report(Problem(self._parts.section, "P430", message, exit_code=3))
+            message = "the relay was wiped or replaced since the last pass; it is filled again"
+            report(Problem(self._parts.section, "P430", message, WENT_BACK, exit_code=3))
         if before != marker.relay_id:
             ledger.set_meta("relay", marker.relay_id)
+        if ledger.meta("marker") != marker.encode().decode():
+            ledger.set_meta("marker", marker.encode().decode())
 
     def _over(self, store: BlobStore, marker: Marker | None) -> IndexRelay:
         parts = self._parts
         self._marker = marker
+        self._marker_tag = None
         if parts.format == "0.7":
             return IndexRelay(store, Format07(parts.levels, parts.algorithm), parts.seal)
         form = Format1(marker.levels if marker else parts.levels, parts.seal.name_key)
         return IndexRelay(store, form, parts.seal, marker.relay_id if marker else "")
 
-    def _make(self, relay: IndexRelay, report: Reporter) -> Client:
+    def _make(self, relay: IndexRelay, report: Reporter, look_only: bool = False) -> Client:
         parts = self._parts
         ledger = self._opened_ledger(report)
         algorithm = self._marker.algorithm if self._marker else parts.algorithm
@@ -272,6 +312,7 @@ class Connection:
             parts.settings,
             lambda entries: parts.link.codec(folder, ledger, entries),
             offered=ledger.offered(),
+            looks_only=look_only,
         )
 
     def _opened_ledger(self, report: Reporter) -> Ledger:
@@ -315,6 +356,19 @@ class Connection:
         met = next((name for name in names if other.parse(name)), None)
         if met is not None:
             raise OtherFormat(name=met, theirs=other.number, ours=self._parts.format)
+
+
+def _holds_pages(store: BlobStore) -> bool:
+    """Whether clients of format 1 have been at work here."""
+    places = (Format1().parse(blob.name) for blob in store.list())
+    return any(place is not None and place.role in (Role.INDEX, Role.UPDATE) for place in places)
+
+
+class MarkerLost(RelayInUse):
+    """the relay {where} holds pages of escale, but its marker (escale.relay) is gone"""
+
+    code = "R341"
+    advice = "Nothing was touched. Start a client that has been here before: it writes the marker again."
 
 
 class OtherFormat(RelayInUse):

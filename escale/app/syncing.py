@@ -76,8 +76,7 @@ class SyncLoop:
         began = self._clock.monotonic()
         self._report(PassBegan(self.name, self._clock.now()))
         try:
-            client = self._opened()
-            survey = self._connection.survey()
+            client, survey = self._met()
             self._run(client, survey)
         except EscaleError as error:
             self._summary.failed(error)
@@ -123,6 +122,17 @@ class SyncLoop:
     def close(self) -> None:
         """Let go of connections and of the ledger."""
         self._connection.close()
+
+    def _met(self) -> tuple[Client, Survey]:
+        """The relay, listed; met as if for the first time where it is not the one that was opened."""
+        client = self._opened()
+        survey = self._connection.survey()
+        if survey is None:
+            client = self._opened()
+            survey = self._connection.survey()
+        if survey is None:
+            raise Unreachable(where=self.name, reason="the marker of the relay changes while it is read")
+        return client, survey
 
     def _opened(self) -> Client:
         fresh = not self._connection.is_open

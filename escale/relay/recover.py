@@ -12,13 +12,17 @@ with at once, those of others when nobody has touched them for `lock timeout`.
     an update whose records the index lacks          its pusher died before the index    index written
     an update that all expected pullers have         the last one died before removing   removed, index first
     an update index without its data                 nobody can ever fetch it            removed; files are asked for
+    an index that nobody could read for too long     the relay has damaged it            removed; its writers, whose
+                                                                                         ledgers know, write it again
 """
 
 from __future__ import annotations
 
-from .client import Client, PageState
+from ..errors import PeerError
+from ..events import Problem
+from .client import WENT_BACK, Client, PageState
 from .index import Update
-from .lock import Busy
+from .lock import Busy, Held
 from .plan import is_complete, missing_from
 from .pull import finish
 from .relay import PageView, UpdateView
@@ -33,8 +37,33 @@ def recover_page(client: Client, view: PageView, pullers: frozenset[str]) -> Pag
             return client.read_page(view)
     if _sweep_data(client, view):
         view = client.relay.look(view.page)
-    state = client.read_page(view)
+    state = _read(client, view)
     return _repair(client, state, pullers) if _unfinished(client, state, pullers) else state
+
+
+def _read(client: Client, view: PageView) -> PageState:
+    try:
+        return client.read_page(view)
+    except PeerError:
+        if client.relay.format.overwrites or not _remove_unreadable(client, view):
+            raise
+    return client.look_again(view.page)
+
+
+def _remove_unreadable(client: Client, view: PageView) -> bool:
+    """Indices that are damaged, and were so for `lock timeout`: until then somebody may mend them."""
+    now = client.clock.now()
+    first_seen = {name: client.ledger.sighting(f"unreadable {name}", now) for name in client.relay.unreadable(view)}
+    old = [name for name, since in first_seen.items() if now - since >= client.settings.lock_timeout_s]
+    held = client.lock.claim(view.page, "w") if old else None
+    if not isinstance(held, Held):
+        return False
+    for name in old:
+        client.relay.delete_index(name)
+        message = f"the relay has damaged {name}; it was removed, and those who wrote it write it again"
+        client.tell(Problem(client.section, "P431", message, WENT_BACK, exit_code=3))
+    client.lock.release(held)
+    return True
 
 
 def _sweep_data(client: Client, view: PageView) -> bool:
@@ -78,6 +107,7 @@ def _repair(client: Client, state: PageState, pullers: frozenset[str]) -> PageSt
     state = client.look_again(state.view.page)
     for view, update in _unfinished(client, state, pullers):
         if view.data is None or not update.records or is_complete(update, pullers, client.settings.count):
+            _tell_if_lost(client, view, update)
             finish(client, state, view, update)
         else:
             missing = missing_from(state.stored.records, update)
@@ -85,3 +115,10 @@ def _repair(client: Client, state: PageState, pullers: frozenset[str]) -> PageSt
         state = client.look_again(state.view.page)
     client.lock.release(held)
     return state
+
+
+def _tell_if_lost(client: Client, view: UpdateView, update: Update) -> None:
+    """The name goes before the content: an update whose content went first was not taken away by a client."""
+    if view.data is None and update.records and not client.relay.format.overwrites:
+        message = f"the relay has lost the content of {len(update.records)} files; who misses them asks for them again"
+        client.tell(Problem(client.section, "P431", message, WENT_BACK, exit_code=3))

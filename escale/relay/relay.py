@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from ..errors import Forged
+from ..errors import Forged, Missing, PeerError
 from ..seal import Seal
 from ..store.blob import BlobInfo, BlobStore
 from .format import Format, Place, Role
@@ -137,6 +137,13 @@ class IndexRelay:
             whole = whole.joined(self.format.decode_update(page, view.stamp, raw))
         return whole
 
+    def unreadable(self, view: PageView) -> list[str]:
+        """Names of the indices of a page that are damaged or do not open under our key."""
+        parts = [replace(view, indices=(blob,), updates=()) for blob in view.indices]
+        named = [(update, blob) for update in view.updates for blob in update.indices]
+        parts += [replace(view, indices=(), updates=(UpdateView(update.stamp, (blob,)),)) for update, blob in named]
+        return [name for part in parts for name, _ in part.tags if not self._is_readable(part)]
+
     def open_archive(self, page: str, stamp: str) -> BinaryIO:
         """The update data, unsealed, still compressed."""
         name = self._name(Place(Role.DATA, page, stamp))
@@ -185,6 +192,10 @@ class IndexRelay:
         """Remove update data that no update index names."""
         self.store.delete(self._name(Place(Role.DATA, page, stamp)))
 
+    def delete_index(self, name: str) -> None:
+        """Remove an index that nobody can read."""
+        self.store.delete(name)
+
     def delete_update(self, view: UpdateView) -> int:
         """Name away before content; returns the bytes that left the relay."""
         freed = 0
@@ -213,6 +224,18 @@ class IndexRelay:
             return self._seal.unseal_bytes(data, self._context(name)) if self.format.seals_indices else data
         except Forged:
             return b""
+
+    def _is_readable(self, view: PageView) -> bool:
+        """What is gone by now does no harm."""
+        try:
+            self.read_index(view)
+            for update in view.updates:
+                self.read_update(view.page, update)
+        except PeerError:
+            return False
+        except Missing:
+            pass
+        return True
 
     # -- names and seals
 
