@@ -90,10 +90,14 @@ class Guard:
         left = missing - approved
         if approved and not missing & approved:
             self._ledger.set_meta("approved deletion", None)
+        before = HeldDeletion.load(self._ledger)
+        if before is not None:
+            # What was too much stays too much, however many files are added meanwhile.
+            agreed = before.agreed + len(left - frozenset(before.paths))
         if self._limit.allows(len(left), agreed):
             self._forget()
             return None
-        held, before = HeldDeletion.of(left, agreed, now), HeldDeletion.load(self._ledger)
+        held = HeldDeletion.of(left, agreed, now)
         if before is not None and before.id == held.id:
             return before
         held.save(self._ledger)

@@ -53,8 +53,10 @@ class Look:
         """The folder's side of a page, with every digest that its plans need."""
         entries = self.entries.setdefault(state.view.page, {})
         records = state.index.records
-        away = {path: bases[path].entry for path in bases.keys() - entries.keys()}
-        away |= {path: records[path].entry for path in records.keys() - entries.keys()}
+        away = {path: records[path].entry for path in records.keys() - entries.keys()}
+        # A record that is gone does not say of what kind it was; what was agreed on does.
+        known = (path for path in bases.keys() - entries.keys() if path not in away or away[path].is_gone)
+        away |= {path: bases[path].entry for path in known}
         excluded = frozenset(path for path, entry in away.items() if self.excludes(entry)) | client.impossible.keys()
         unseen = frozenset(path for path in away if path.startswith(self.unseen))
         deletes = client.settings.deletes
