@@ -166,10 +166,13 @@ class Trio:
         assert not self.place.unrest()
         return self.a.tree()
 
-    def settle(self, *order: Member, without_data: bool = False, codes: Sequence[int] = (0,)) -> Tree:
+    def settle(
+        self, *order: Member, without_data: bool = False, at_rest: bool = True, codes: Sequence[int] = (0,)
+    ) -> Tree:
         """Passes in turn until a round changes nothing; then all folders are the same and the relay is at rest.
 
-        Returns what all of them hold.  `without_data`: no archive may appear on the relay.
+        Returns what all of them hold.  `without_data`: no archive may appear on the relay.  `at_rest`: False where
+        somebody is away for whom updates wait.
         """
         members = order or tuple(self.members)
         before: list[object] = []
@@ -184,7 +187,7 @@ class Trio:
             before = now
         else:
             raise AssertionError(f"after {ROUNDS_MAX} rounds there is still change: {self.place.names()}")
-        assert not self.place.unrest()
+        assert not at_rest or not self.place.unrest()
         common = members[0].tree()
         for member in members[1:]:
             assert difference(common, member.tree()) == [], f"{members[0].name} / {member.name}"
