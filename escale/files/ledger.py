@@ -69,7 +69,7 @@ class Ledger:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
                 self._connection = _opened(path)
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 if not _is_damage(error):
                     raise
                 self.damaged = _moved_aside(path)
@@ -91,18 +91,18 @@ class Ledger:
 
     def known(self) -> dict[str, Known]:
         """All that is remembered, by path."""
-        with self._errors():
+        with self._reading():
             rows = self._connection.execute("SELECT path, size, mtime_ns, ctime_ns, inode, digest, seen_ns FROM known")
             return {path_text(row[0]): _known(row) for row in rows}
 
     def known_of(self, path: str) -> Known | None:
         """What is remembered of one path."""
-        with self._errors():
+        with self._reading():
             row = self._connection.execute(
                 "SELECT path, size, mtime_ns, ctime_ns, inode, digest, seen_ns FROM known WHERE path = ?",
                 (path_bytes(path),),
             ).fetchone()
-        return _known(row) if row else None
+            return _known(row) if row else None
 
     def remember(self, known: Mapping[str, Known]) -> None:
         """Add, or put in the place of what was remembered of these paths."""
@@ -123,7 +123,7 @@ class Ledger:
 
     def bases(self) -> dict[str, Base]:
         """All agreements, by path."""
-        with self._errors():
+        with self._reading():
             rows = self._connection.execute(f"SELECT {_BASE} FROM base")
             return {base.entry.path: base for base in map(_base, rows)}
 
@@ -134,7 +134,7 @@ class Ledger:
 
     def offered(self) -> dict[str, Base]:
         """What was offered and neither agreed on nor withdrawn, by path."""
-        with self._errors():
+        with self._reading():
             rows = self._connection.execute(f"SELECT {_BASE} FROM offered")
             return {base.entry.path: base for base in map(_base, rows)}
 
@@ -168,12 +168,12 @@ class Ledger:
 
     def kept(self) -> list[Kept]:
         """All that is remembered of the trash, in no order."""
-        with self._errors():
+        with self._reading():
             return [_kept(row) for row in self._connection.execute("SELECT * FROM trash")]
 
     def kept_with(self, digest: str) -> list[Kept]:
         """What was of this content when it was put into the trash, in no order."""
-        with self._errors():
+        with self._reading():
             rows = self._connection.execute("SELECT * FROM trash WHERE digest = ?", (bytes.fromhex(digest),))
             return [_kept(row) for row in rows]
 
@@ -206,7 +206,7 @@ class Ledger:
 
     def sighting(self, name: str, now: float) -> float:
         """When the name was first asked for here, in Unix seconds: `now` if this is the first time."""
-        with self._transaction() as database:
+        with self._reading(), self._transaction() as database:
             database.execute("INSERT OR IGNORE INTO sightings VALUES (?, ?)", (name, now))
             return float(database.execute("SELECT first_seen FROM sightings WHERE name = ?", (name,)).fetchone()[0])
 
@@ -227,6 +227,16 @@ class Ledger:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Rows that become our nouns; SQLite lets a cell be of any type, so one that we do not write is damage."""
+        with self._errors():
+            try:
+                yield
+            except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+                reason = "it holds a value that escale does not write; move it away, and a new one is begun"
+                raise LocalError(path=str(self.path), reason=reason) from error
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -259,7 +269,10 @@ class _Damage(sqlite3.DatabaseError):
     sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
+def _is_damage(error: sqlite3.DatabaseError | UnicodeDecodeError) -> bool:
+    # A message that quotes a schema which is no text cannot even be decoded.
+    if isinstance(error, UnicodeDecodeError):
+        return True
     return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
