@@ -8,9 +8,6 @@ from .histories import SERVICES_EVERY, one
 from .station import Station, has_clocks
 from .test_main_job import on
 
-TRAVELLING = ("edit", "append")
-"""What users do that travels."""
-
 SEEDS = (1, 4)
 """The second with processes that are killed and lines that are cut."""
 
@@ -25,6 +22,6 @@ def test_no_last_word_is_lost_and_all_is_as_its_only_author_left_it(backend, tmp
     shelf = tmp_path_factory.getbasetemp() / "failed"
     seeds = (*SEEDS, SERVICES) if backend == "directory" else SEEDS
     with Station(backend, tmp_path / "station") as station:
-        outcomes = [one(seed, station, shelf, TRAVELLING) for seed in seeds]
+        outcomes = [one(seed, station, shelf) for seed in seeds]
     failures = [f"seed {each.seed}, kept in {each.kept}:\n{each.failure}" for each in outcomes if each.failure]
     assert not failures, "\n\n".join(failures)
