@@ -254,7 +254,10 @@ class Connection:
             is_damaged = found is not None and known is not None and found.relay_id == known.relay_id
         if known is None or found == known or not (is_damaged or (found is None and _holds_pages(store))):
             return found
-        store.write_bytes(MARKER, known.encode())
+        if is_damaged:
+            store.write_bytes(MARKER, known.encode())
+        elif not store.create(MARKER, known.encode()):
+            return find(store)  # Somebody was faster: another who knows it, or one who fills a wiped relay anew.
         message = "the marker of the relay was lost or changed; it is written again as it was"
         report(Problem(self._parts.section, "P431", message, WENT_BACK, exit_code=3))
         return known

@@ -185,6 +185,7 @@ class SyncLoop:
                 continue
             with suppress(PeerError):
                 state = client.read_page(view)
+                survey.pages[page] = state.view  # Of two looks the later one is the one to go on from.
                 local = found.local(client, state, self._bases.setdefault(page, {}))
                 plan = plan_pull(local, state.index.records, (), client.settings.mode)
                 remove(client, (record for record in plan.apply.values() if record.entry.is_gone), local)

@@ -17,14 +17,15 @@ from .index import Index, Record, Records, Update, brief
 from .lock import PageLock, unique_name
 from .plan import Local, Mode
 from .relay import IndexRelay, PageView, UpdateView
-from .witness import Seen, contradictions
+from .witness import Seen
 
 READ_ATTEMPTS = 4
 """How often a page is looked at again when something vanished between the listing and the reading."""
 
 WENT_BACK = (
     "Nothing is deleted or replaced here because of it, and what is newer here is written down again."
-    " If nobody has restored a backup, ask who can write to the relay."
+    " A restored backup looks like this, and a storage that answers with old listings; if it is neither, ask who can"
+    " write to the relay."
 )
 
 
@@ -224,15 +225,16 @@ class Client:
         """The page, looked at again where it contradicts what we have seen before, and told if it still does."""
         if self.relay.format.overwrites or self.looks_only:
             return view
-        seen = self.seen.get(view.page) or Seen.decode(self.ledger.meta(f"seen {view.page}"))
-        if contradictions(seen, view):
+        key, relay_id = f"witness {view.page}", self.relay.relay_id
+        seen = self.seen.get(view.page) or Seen.decode(self.ledger.meta(key), relay_id)
+        if seen.contradictions(view):
             view = self.relay.look(view.page)
-        for sentence in contradictions(seen, view):
+        for sentence in seen.contradictions(view):
             message = f"the relay has put back or lost what was there: of page {view.page}, {sentence}"
             self.tell(Problem(self.section, "P431", message, WENT_BACK, exit_code=3))
         after = seen.after(view)
         if after != seen:
-            self.ledger.set_meta(f"seen {view.page}", after.encode())
+            self.ledger.set_meta(key, after.encode(relay_id))
         self.seen[view.page] = after
         return view
 

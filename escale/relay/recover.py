@@ -18,6 +18,8 @@ with at once, those of others when nobody has touched them for `lock timeout`.
 
 from __future__ import annotations
 
+import json
+
 from ..errors import PeerError
 from ..events import Problem
 from .client import WENT_BACK, Client, PageState
@@ -42,23 +44,32 @@ def recover_page(client: Client, view: PageView, pullers: frozenset[str]) -> Pag
 
 
 def _read(client: Client, view: PageView) -> PageState:
-    try:
+    if client.relay.format.overwrites:
         return client.read_page(view)
+    try:
+        state = client.read_page(view)
     except PeerError:
-        if client.relay.format.overwrites or not _remove_unreadable(client, view):
+        if not _remove_unreadable(client, view):
             raise
-    return client.look_again(view.page)
+        return client.look_again(view.page)
+    if client.ledger.meta(f"unreadable {view.page}") is not None:
+        client.ledger.set_meta(f"unreadable {view.page}", None)
+    return state
 
 
 def _remove_unreadable(client: Client, view: PageView) -> bool:
-    """Indices that are damaged, and were so for `lock timeout`: until then somebody may mend them."""
-    now = client.clock.now()
-    first_seen = {name: client.ledger.sighting(f"unreadable {name}", now) for name in client.relay.unreadable(view)}
-    old = [name for name, since in first_seen.items() if now - since >= client.settings.lock_timeout_s]
+    """Indices that were damaged whenever we looked, for `lock timeout`: until then somebody may mend them, and what was
+    read once since then was not damaged but badly transmitted."""
+    key, now = f"unreadable {view.page}", client.clock.now()
+    known = json.loads(client.ledger.meta(key) or "{}")
+    first_seen = {name: min(known.get(name, now), now) for name in client.relay.unreadable(view)}
+    if first_seen != known:
+        client.ledger.set_meta(key, json.dumps(first_seen))
+    old = {name for name, since in first_seen.items() if now - since >= client.settings.lock_timeout_s}
     held = client.lock.claim(view.page, "w") if old else None
     if not isinstance(held, Held):
         return False
-    for name in old:
+    for name in old.intersection(client.relay.unreadable(client.relay.look(view.page))):
         client.relay.delete_index(name)
         message = f"the relay has damaged {name}; it was removed, and those who wrote it write it again"
         client.tell(Problem(client.section, "P431", message, WENT_BACK, exit_code=3))
@@ -120,5 +131,6 @@ def _repair(client: Client, state: PageState, pullers: frozenset[str]) -> PageSt
 def _tell_if_lost(client: Client, view: UpdateView, update: Update) -> None:
     """The name goes before the content: an update whose content went first was not taken away by a client."""
     if view.data is None and update.records and not client.relay.format.overwrites:
-        message = f"the relay has lost the content of {len(update.records)} files; who misses them asks for them again"
+        files = sum(record.entry.is_file for record in update.records.values())
+        message = f"the content of {files} files is not on the relay, as it should be; who misses it asks for it again"
         client.tell(Problem(client.section, "P431", message, WENT_BACK, exit_code=3))

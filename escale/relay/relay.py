@@ -87,7 +87,7 @@ class IndexRelay:
         self.store = store
         self.format = form
         self._seal = seal
-        self._relay_id = relay_id
+        self.relay_id = relay_id
 
     # -- looking
 
@@ -244,7 +244,7 @@ class IndexRelay:
 
     def _context(self, name: str) -> str:
         """What a sealed blob is bound to: it opens under no other name and on no other relay."""
-        return f"{self._relay_id}/{name}"
+        return f"{self.relay_id}/{name}"
 
     def _read(self, name: str, sealed: bool) -> bytes:
         data = self.store.read_bytes(name)
