@@ -89,11 +89,21 @@ def test_functions_exist(page):
     assert not unknown
 
 
-def test_every_promise_names_a_test():
+def promises() -> list[list[str]]:
+    """The rows of doc/guarantees.md, each as its cells: promise, holds when, proved by."""
     table = (ROOT / "doc/guarantees.md").read_text().partition("## What is not promised")[0]
     rows = [line for line in table.splitlines() if line.startswith("| ") and not line.startswith("| promise")]
-    assert len(rows) > 20
-    assert not [row for row in rows if "::test_" not in row.split("|")[4]]
+    return [[cell.strip() for cell in row.split(" | ")] for row in rows]
+
+
+def test_every_promise_has_a_condition_and_a_test():
+    assert len(promises()) > 60
+    assert not [row for row in promises() if len(row) != 3 or not row[1] or "::test_" not in row[2]]
+
+
+def test_every_test_that_proves_a_promise_exists():
+    named = [word for _, _, proofs in promises() for word in _CODE.findall(proofs)]
+    assert not [word for word in named if "::test_" not in word or not _PLACE.fullmatch(word) or not exists(word)]
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "doc/howto").glob("*.md")), ids=name_of)
