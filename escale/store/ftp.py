@@ -76,12 +76,12 @@ class FtpStore(BlobStore):
         validate_name(name)
         with self._session(is_lent=True) as session:
             try:
-                data = session.open_data("RETR", name)
+                data, size = session.open_data("RETR", name)
             except ftplib.error_perm as error:
                 if self._look(session, name) is not None:
                     raise
                 raise Missing(where=self.url, name=name) from error
-        return io.BufferedReader(_Reader(self, session, data), PIECE)
+        return io.BufferedReader(_Reader(self, session, data, name, size), PIECE)
 
     def put(self, name: str, source: BinaryIO) -> int:
         validate_name(name)
@@ -230,12 +230,19 @@ class FtpStore(BlobStore):
 
 
 class _Reader(io.RawIOBase):
-    """The bytes of one transfer; at their end the server's word that they are all is waited for."""
+    """The bytes of one transfer; at their end the server's word that they are all is waited for.
 
-    def __init__(self, store: FtpStore, session: Session, data: socket.socket) -> None:
+    Its word alone does not do: it also holds if the data were cut on the way, after the server had sent them.  `size`
+    is what it told at the beginning, if anything.
+    """
+
+    def __init__(self, store: FtpStore, session: Session, data: socket.socket, name: str, size: int | None) -> None:
         self._store = store
         self._session = session
         self._data: socket.socket | None = data
+        self._name = name
+        self._size = size
+        self._received = 0
         self._failure: EscaleError | None = None
 
     def readable(self) -> bool:
@@ -257,11 +264,18 @@ class _Reader(io.RawIOBase):
 
     def _receive(self, data: socket.socket, buffer: Any) -> int:
         count = data.recv_into(buffer)
+        self._received += count
         if count == 0:
             self._data = None
             self._session.end_data(data)
+            self._must_be_whole()
             self._store.take_back(self._session)
         return count
+
+    def _must_be_whole(self) -> None:
+        size = self._session.size(self._name) if self._size is None else self._size
+        if size is not None and size != self._received:
+            raise EOFError(f"the transfer ended after {self._received} of {size} bytes")
 
     def close(self) -> None:
         super().close()

@@ -27,6 +27,9 @@ QUESTIONS_TOGETHER = 50
 LISTING_MAX = 64 * 1024 * 1024
 """Bytes of a listing we take: half a million names.  A relay has a handful for each page."""
 
+REPLY_LINES_MAX = 1_000
+"""Lines of a reply we take: the longest, a welcome or a list of features, has some dozens."""
+
 _LIST_LINE = re.compile(
     rb"(?P<kind>[-dlbcps])\S{9,}\s+\d+\s+\S+\s+\S+\s+(?P<size>\d{1,19})\s\w{3}\s+\d+\s+[\d:]+\s(?P<name>.+)"
 )
@@ -54,7 +57,34 @@ class Login:
     timeout_s: float
 
 
-class _TlsClient(ftplib.FTP_TLS):
+class _Client(ftplib.FTP):
+    """Takes no cut reply for a whole one: of "213 1748" the library would take "213 17", of "550" the first digit."""
+
+    _lines_left = 0
+
+    def getmultiline(self) -> str:
+        self._lines_left = REPLY_LINES_MAX
+        return super().getmultiline()
+
+    def getline(self) -> str:
+        self._lines_left -= 1
+        if self._lines_left < 0:
+            raise ftplib.error_perm(f"500 a reply has more than {REPLY_LINES_MAX} lines")
+        assert self.file is not None
+        try:
+            line = self.file.readline(self.maxline + 1)
+        except UnicodeDecodeError as error:
+            if error.reason != "unexpected end of data":
+                raise
+            line = ""
+        if len(line) > self.maxline:
+            raise ftplib.error_perm(f"500 a line of a reply is longer than {self.maxline}")
+        if not line.endswith("\n"):
+            raise EOFError("the connection ended within a reply" if line else "the connection was lost")
+        return line[:-1]
+
+
+class _TlsClient(_Client, ftplib.FTP_TLS):
     """Data connections continue the TLS session of the control connection, as servers demand against hijacking."""
 
     def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, int | None]:
@@ -71,7 +101,7 @@ class Session:
 
     def __init__(self, login: Login) -> None:
         context = authorities(login.ca_file, login.verify, login.identity) if login.tls else None
-        self._client = _TlsClient(context=context) if context else ftplib.FTP()
+        self._client = _TlsClient(context=context) if context else _Client()
         self._directory = ""
         try:
             self._open(login)
@@ -107,9 +137,9 @@ class Session:
         """Ask for the relay's directory again; error_perm if it is gone."""
         self._client.cwd(self._directory)
 
-    def open_data(self, command: str, name: str) -> socket.socket:
-        """Begin a transfer; `end_data` must follow."""
-        return self._client.transfercmd(f"{command} {_path(name)}")
+    def open_data(self, command: str, name: str) -> tuple[socket.socket, int | None]:
+        """Begin a transfer; `end_data` must follow.  Also the bytes there are to come, if the server says so."""
+        return self._client.ntransfercmd(f"{command} {_path(name)}")
 
     def end_data(self, data: socket.socket) -> None:
         """Close the data connection and wait for the word that the transfer was whole."""
@@ -133,10 +163,16 @@ class Session:
         if "MLST" in self._features:
             (reply,) = self._ask_together([f"MLST {_path(name)}"])
             lines = reply.split("\n")
-            return _from_facts(lines[1].strip().partition(" ")[0], name) if len(lines) > 2 else None
+            if len(lines) > 2:
+                return _from_facts(lines[1].strip().partition(" ")[0], name)
+            _must_say_absent(reply)
+            return None
         size_reply, time_reply = self._ask_together([f"SIZE {_path(name)}", f"MDTM {_path(name)}"])
         size = _size(size_reply)
-        return None if size is None else _blob(name, size, _answered_moment(time_reply))
+        if size is None:
+            _must_say_absent(size_reply)
+            return None
+        return _blob(name, size, _answered_moment(time_reply))
 
     def entries(self, prefix: str) -> Sequence[BlobInfo]:
         """All files whose names begin with `prefix`, in no order."""
@@ -150,17 +186,25 @@ class Session:
         """LIST tells minutes, or days, of an unknown time zone: too coarse to notice a change.  So we ask."""
         replies = self._ask_together([f"MDTM {_path(name)}" for name, _ in sizes])
         for (name, size), reply in zip(sizes, replies, strict=True):
-            if reply.startswith("213"):
+            # What went away meanwhile is left out; what the server cannot tell the time of is not.
+            if not reply.startswith("55"):
                 yield _blob(name, size, _answered_moment(reply))
 
     def _listing(self, command: str) -> bytes:
-        data = self._client.transfercmd(command)
+        """All of a listing, by the server's word.
+
+        Nobody says how long it is.  One that was cut at the end of a line, while the server believes that it was
+        taken, cannot be told from a shorter one.
+        """
         pieces = bytearray()
-        while piece := data.recv(PIECE):
-            pieces += piece
-            if len(pieces) > LISTING_MAX:
-                raise ftplib.error_perm(f"552 the listing is longer than {LISTING_MAX} bytes")
-        self.end_data(data)
+        with self._client.transfercmd(command) as data:
+            while piece := data.recv(PIECE):
+                pieces += piece
+                if len(pieces) > LISTING_MAX:
+                    raise ftplib.error_perm(f"500 the listing is longer than {LISTING_MAX} bytes")
+            self.end_data(data)
+        if pieces and not pieces.endswith(b"\n"):
+            raise EOFError("the listing ended within a line")
         return bytes(pieces)
 
     def _ask_features(self) -> frozenset[str]:
@@ -181,7 +225,7 @@ class Session:
         # `getmultiline` is the library's reader of one reply that does not raise for refusals.
         client: Any = self._client
         reply: str = client.getmultiline()
-        if reply.startswith("421"):
+        if reply.startswith("4"):
             raise ftplib.error_temp(reply)
         return reply
 
@@ -192,7 +236,7 @@ class Upload:
     def __init__(self, session: Session, temporary: str) -> None:
         self._session = session
         self._temporary = temporary
-        self._data: socket.socket | None = session.open_data("STOR", temporary)
+        self._data: socket.socket | None = session.open_data("STOR", temporary)[0]
         self.sent = 0
 
     def write(self, piece: bytes) -> None:
@@ -239,6 +283,12 @@ def _path(name: str) -> str:
 def _size(reply: str) -> int | None:
     code, _, number = reply.partition(" ")
     return _whole(number.strip()) if code == "213" else None
+
+
+def _must_say_absent(reply: str) -> None:
+    """error_perm if the reply is a refusal other than of a file that is not there."""
+    if reply.startswith("5") and not reply.startswith("55"):
+        raise ftplib.error_perm(reply)
 
 
 def _whole(text: str) -> int | None:
