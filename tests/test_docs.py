@@ -116,11 +116,21 @@ def test_settings_in_examples_are_settings(page):
     assert not [setting for setting in settings if setting not in known and not setting.startswith("option ")]
 
 
-def test_every_reason_and_exit_code_is_explained():
-    from escale.app.status import Reason
+def test_every_reason_state_and_exit_code_is_explained():
+    from escale.app.status import Reason, SectionState
     from escale.cli import exit_codes
 
     text = (ROOT / "doc/howto/troubleshooting.md").read_text()
     assert not [reason.value for reason in Reason if f"| `{reason.value}` |" not in text]
+    assert not [state.value for state in SectionState if f"`{state.value}`" not in text]
     codes = [value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)]
     assert not [code for code in codes if f"| {code} |" not in text]
+
+
+def test_every_code_that_is_not_of_a_configuration_is_explained():
+    """Those of configurations, C and a number, are explained by `escale config explain`."""
+    text = (ROOT / "doc/howto/troubleshooting.md").read_text()
+    sources = [path.read_text() for path in (ROOT / "escale").rglob("*.py")]
+    codes = {code for source in sources for code in re.findall(r'"([A-BD-Z]\d{3})"', source)}
+    assert len(codes) > 30
+    assert not sorted(code for code in codes if f"`{code}`" not in text)
