@@ -4,6 +4,8 @@ The functions of `os` that change something are wrapped while any hook is in use
 so several simulated machines can live in several threads of one process.  Transactions of a ledger count too: what was
 done to the files just before must be survivable without them.  What is written through Python's buffered file objects
 is not seen, only that such a file is opened for writing; nothing of a folder is written that way.
+
+`escale.testing.power` has a hook that also takes back what was not synchronised.
 """
 
 from __future__ import annotations
@@ -16,11 +18,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from ..files import exchange
+from ..files import durable, exchange, site
 from ..files.ledger import Ledger
 from .faults import Crash
+
+A = TypeVar("A")
+
+Undo = Callable[[], None]
+"""Takes one change back; to be called when nothing has been changed since but by us."""
 
 Hook = Callable[[str, str], None]
 """Called with the verb, which is the name of the function, and the full path that is changed, before it is changed."""
@@ -39,9 +46,13 @@ _VERBS = {
     "truncate": (0, "path", ""),
     "fchmod": (0, "fd", ""),
     "ftruncate": (0, "fd", ""),
-    "write": (0, "fd", ""),
 }
 """For each function the argument that says what is changed: place, name, and the name of its directory's descriptor."""
+
+_WITH_SOURCE = frozenset({"rename", "replace", "link"})
+
+_REFUSED = -1
+"""What a system call returns that has changed nothing."""
 
 _ABILITIES = (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks)
 """Sets of functions that the library looks into before it uses one; a wrapper can what its function can."""
@@ -78,6 +89,29 @@ class DiskHook:
         except BaseException:
             self.is_dead = True
             raise
+
+    def undo_of(self, verb: str, path: str, source: str) -> Undo | None:
+        """How to take back a change that is about to be made; `source`: where what is renamed comes from."""
+        return None
+
+    def made(self, undo: Undo) -> None:
+        """It was made, and this takes it back."""
+
+    def written(self, descriptor: int) -> None:
+        """Something was written to a file."""
+
+    def synchronised(self, descriptor: int | None) -> None:
+        """A file or directory is durable now; None for the whole file system."""
+
+
+@contextmanager
+def by_somebody_else() -> Iterator[None]:
+    """While it is open, no hook of this thread is asked: what is done to the disk is done by another process."""
+    hooks, _HERE.hooks = _hooks(), []
+    try:
+        yield
+    finally:
+        _HERE.hooks = hooks
 
 
 class CrashAt:
@@ -122,9 +156,13 @@ class _Wrappers:
     def _wrap_all(self) -> None:
         for verb, (place, name, directory) in _VERBS.items():
             self._put(os, verb, _wrapped(verb, getattr(os, verb), place, name, directory))
+        self._put(os, "write", _wrapped_write(os.write))
         self._put(os, "open", _wrapped_os_open(os.open))
         for module in (builtins, io):
             self._put(module, "open", _wrapped_open(module.open))
+        self._put(os, "fsync", _wrapped_fsync(os.fsync))
+        for module in (durable, site):
+            self._put(module, "sync_file_system", _wrapped_syncfs(durable.sync_file_system))
         self._put(exchange, "renameat2", _wrapped_renameat2(exchange.renameat2))
         self._put(Ledger, "_transaction", _wrapped_transaction(Ledger._transaction))
 
@@ -161,31 +199,81 @@ def _ask(verb: str, path: str) -> None:
         hook.before(verb, path)
 
 
+def _change(verb: str, path: str, source: str, act: Callable[[], A]) -> A:
+    """Ask, make the change, and tell how to take it back."""
+    _ask(verb, path)
+    hooks = [*_hooks()]
+    with by_somebody_else():
+        undos = [hook.undo_of(verb, path, source) for hook in hooks]
+    result = act()
+    for hook, undo in zip(hooks, undos, strict=True):
+        if undo is not None and result != _REFUSED:
+            hook.made(undo)
+    return result
+
+
 def _wrapped(verb: str, original: Callable[..., Any], place: int, name: str, directory: str) -> Callable[..., Any]:
     def wrapper(*arguments: Any, **options: Any) -> Any:
-        if _hooks():
-            path = arguments[place] if len(arguments) > place else options[name]
-            if verb != "write" or _is_file(path):
-                _ask(verb, _full(path, options.get(directory)))
-        return original(*arguments, **options)
+        if not _hooks():
+            return original(*arguments, **options)
+        path = arguments[place] if len(arguments) > place else options[name]
+        source = _full(arguments[0], options.get("src_dir_fd")) if verb in _WITH_SOURCE else ""
+        return _change(verb, _full(path, options.get(directory)), source, lambda: original(*arguments, **options))
+
+    return wrapper
+
+
+def _wrapped_write(original: Callable[[int, Any], int]) -> Callable[[int, Any], int]:
+    def wrapper(descriptor: int, data: Any) -> int:
+        if not _hooks() or not _is_file(descriptor):
+            return original(descriptor, data)
+        _ask("write", _path_of(descriptor))
+        count = original(descriptor, data)
+        for hook in _hooks():
+            hook.written(descriptor)
+        return count
+
+    return wrapper
+
+
+def _wrapped_fsync(original: Callable[[int], None]) -> Callable[[int], None]:
+    def wrapper(descriptor: int) -> None:
+        original(descriptor)
+        for hook in _hooks():
+            hook.synchronised(descriptor)
+
+    return wrapper
+
+
+def _wrapped_syncfs(original: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    def wrapper(path: bytes) -> None:
+        original(path)
+        for hook in _hooks():
+            hook.synchronised(None)
 
     return wrapper
 
 
 def _wrapped_os_open(original: Callable[..., int]) -> Callable[..., int]:
     def wrapper(path: Any, flags: int, *arguments: Any, dir_fd: int | None = None, **options: Any) -> int:
+        def act() -> int:
+            return original(path, flags, *arguments, dir_fd=dir_fd, **options)
+
         if flags & (os.O_CREAT | os.O_TRUNC) and _hooks():
-            _ask("open", _full(path, dir_fd))
-        return original(path, flags, *arguments, dir_fd=dir_fd, **options)
+            return _change("open", _full(path, dir_fd), "", act)
+        return act()
 
     return wrapper
 
 
 def _wrapped_open(original: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        def act() -> Any:
+            return original(file, mode, *arguments, **options)
+
         if set(mode) & set("wxa") and not isinstance(file, int) and _hooks():
-            _ask("open", _full(file, None))
-        return original(file, mode, *arguments, **options)
+            return _change("open", _full(file, None), "", act)
+        return act()
 
     return wrapper
 
@@ -197,8 +285,9 @@ def _wrapped_renameat2(original: Callable[[], Callable[..., int] | None]) -> Cal
             return call
 
         def asking(source_directory: int, source: bytes, directory: int, name: bytes, flags: int) -> int:
-            _ask("exchange" if flags == exchange.EXCHANGE else "rename", _full(name, directory))
-            return call(source_directory, source, directory, name, flags)
+            verb = "exchange" if flags == exchange.EXCHANGE else "rename"
+            of, to = _full(source, source_directory), _full(name, directory)
+            return _change(verb, to, of, lambda: call(source_directory, source, directory, name, flags))
 
         return asking
 

@@ -2,17 +2,20 @@
 
 A change is one of the relay, of the folder, or a transaction of the ledger.  Dying ahead of each of them, and after the
 last, covers dying after each: nothing that outlives a process lies between the end of one change and the next.  Of the
-relay both are tried all the same, for there the reply comes from elsewhere.
+relay both are tried all the same, for there the reply comes from elsewhere.  In a power cut the disk loses, besides,
+what was not synchronised.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from escale.testing.disk import DiskHook
 from escale.testing.faults import MUTATIONS, Crash, HookedStore
+from escale.testing.power import VolatileDisk
 
 from .machines import SimMachine
 from .stage import Act, Stage
@@ -65,6 +68,19 @@ CANONICAL = (
 )
 
 
+class Death(Enum):
+    """How the hero dies."""
+
+    BEFORE = "before"
+    """Ahead of a change."""
+
+    AFTER = "after"
+    """The changes of the relay are made, and he dies before he hears of it."""
+
+    POWER = "power cut"
+    """Ahead of a change, and with him goes what his disk has not synchronised."""
+
+
 class Sweep:
     """One history with a death at each change in turn."""
 
@@ -72,16 +88,16 @@ class Sweep:
         self._history = history
         self._stage = Stage(directory, history.agreed, ("ann", "ben"), history.newcomers, exclusive=exclusive)
 
-    def run(self, dies_after: bool = False) -> Iterator[list[str]]:
-        """For each death the changes that were made before it; AssertionError if a promise is broken then.
-
-        With `dies_after` the changes of the relay are made, and he dies before he hears of it.
-        """
+    def run(self, how: Death = Death.BEFORE) -> Iterator[list[str]]:
+        """For each death the changes that were made before it; AssertionError if a promise is broken then."""
         number, survived = 0, False
         while not survived:
             self._stage.begin(self._history.acts)
-            death = _DeathAt(number, dies_after)
-            survived = self._live(death)
+            death = _DeathAt(number, how is Death.AFTER)
+            limbo = self._stage.world.directory / "limbo"
+            survived = self._live(
+                death, VolatileDisk(death.change, limbo) if how is Death.POWER else DiskHook(death.change)
+            )
             yield death.changes
             self._stage.finish()
             number += 1
@@ -90,13 +106,13 @@ class Sweep:
         """End what is left."""
         self._stage.close()
 
-    def _live(self, death: _DeathAt) -> bool:
+    def _live(self, death: _DeathAt, disk: DiskHook) -> bool:
         """The pass of the hero; whether he survived it."""
         name = self._history.hero
         machine, before, end = self._stage.machines[name], self._stage.look(name), None
         machine.wrap = death.wrap
         try:
-            with DiskHook(death.change):
+            with disk:
                 machine.sync()
         except BaseException as failure:
             end = failure

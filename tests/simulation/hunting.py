@@ -8,7 +8,7 @@ from random import Random
 
 from escale.testing.choices import Choices
 
-from .canonical import CANONICAL, Canonical, Sweep
+from .canonical import CANONICAL, Canonical, Death, Sweep
 from .interleavings import Exploration, Small, variants
 from .machines import memory_directory
 from .running import run_seed
@@ -58,8 +58,9 @@ def _what(seed: int, directory: Path) -> str:
 def _deaths(place: Path, history: Canonical) -> Iterator[str]:
     try:
         sweep = Sweep(place, history)
-        for _ in sweep.run():
-            yield ""
+        for how in (Death.BEFORE, Death.POWER):
+            for _ in sweep.run(how):
+                yield ""
         sweep.close()
     except Exception as error:
         yield f"{history.name}: {type(error).__name__}: {error}"

@@ -15,6 +15,7 @@ from dataclasses import replace
 import pytest
 
 from escale.app import syncing
+from escale.files import folder, site
 from escale.files.folder import Folder
 from escale.files.tree import Entry
 from escale.relay import apply, client, fetch, index, lock, place, plan, pull, push, recover, relay
@@ -220,6 +221,40 @@ def agreed_before_written(patch: Patch) -> None:
     patch.setattr(push, "_write_index", mutant)
 
 
+def content_not_synchronised(patch: Patch) -> None:
+    """What arrives gets its name, and is registered, before its content is durable."""
+    patch.setattr(folder, "sync", lambda paths: None)
+
+
+def names_not_synchronised(patch: Patch) -> None:
+    """What was put into the folder is agreed on, and registered, before its name is durable."""
+    patch.setattr(site.Site, "sync", lambda self: None)
+
+
+def older_goes_before_newer_comes(patch: Patch) -> None:
+    """The former generation of an index is deleted, then the next is written."""
+    original = relay.IndexRelay.write_index
+
+    def write(self, known, replaces, unique):
+        for blob in replaces.indices:
+            self.store.delete(blob.info.name)
+        original(self, known, replaces, unique)
+
+    patch.setattr(relay.IndexRelay, "write_index", write)
+
+
+def equal_is_older(patch: Patch) -> None:
+    """Of two pushers who raced, each takes the version of the other for an old one."""
+    original = plan.judge
+
+    def mutant(local, base, remote):
+        verdict = original(local, base, remote)
+        is_equal = base is not None and remote is not None and remote.version == base.version
+        return Verdict.SEND if is_equal and verdict is Verdict.CONFLICT else verdict
+
+    patch.setattr(plan, "judge", mutant)
+
+
 def _everywhere(patch: Patch, name: str, mutant: Callable[..., object]) -> None:
     patch.setattr(pull, name, mutant)
     patch.setattr(syncing, name, mutant)
@@ -246,4 +281,8 @@ MUTANTS = (
     locks_stay,
     deletions_stay,
     agreed_before_written,
+    content_not_synchronised,
+    names_not_synchronised,
+    older_goes_before_newer_comes,
+    equal_is_older,
 )

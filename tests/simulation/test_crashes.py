@@ -13,20 +13,20 @@ import pytest
 from escale.testing.faults import Crash, Fuse, HookedStore
 from tests.world import Machine, World
 
-from .canonical import CANONICAL, Sweep
+from .canonical import CANONICAL, Death, Sweep
 from .machines import memory_directory
 
 CHANGES = {"put", "create", "delete"}
 
 
 @pytest.mark.parametrize("exclusive", [True, False], ids=["create", "listing"])
-@pytest.mark.parametrize("dies_after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("how", Death, ids=lambda how: how.value)
 @pytest.mark.parametrize("history", CANONICAL, ids=lambda history: history.name)
-def test_a_death_at_any_change_of_relay_folder_and_ledger_breaks_no_promise(history, dies_after, exclusive):
+def test_a_death_at_any_change_of_relay_folder_and_ledger_breaks_no_promise(history, how, exclusive):
     with memory_directory() as directory:
         sweep = Sweep(directory / "world", history, exclusive=exclusive)
         made: list[str] = []
-        for made in sweep.run(dies_after):
+        for made in sweep.run(how):
             print(*made, sep="\n")
         sweep.close()
     verbs = {change.split()[0] for change in made}
