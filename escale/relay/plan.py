@@ -13,12 +13,12 @@ path the whole truth is this table; L, B, R are the three versions, "older" mean
     -           B, gone implied     NOTHING   a directory that was made here only because a file arrived in it
     R           -       -           FETCH     new there
     gone        -       -           SAME
+    R older     L       B           SEND      the relay has gone back to before B, or shows what it was then
     R           L = R   any         SAME      also when both sides made the same edit
-    R           L = R   B = R       SEND      the same, but here the permissions were changed since
+    R           L = R   B = R       SEND      the same, but here the permissions were changed since, and only here
     R           L = R   any         FETCH     the same, but there the permissions were changed
     R           L       B = R       SEND      changed, deleted or made again here
     R           B = L   descends    FETCH     changed or deleted there, by somebody who had B
-    R older     any     any         SEND      the relay has gone back to before B
     gone        L       any         SEND      an edit beats a deletion
     gone        L       -           FETCH     what was deleted there, on a machine that joins (again)
     R           gone    any         FETCH     an edit beats a deletion
@@ -143,6 +143,8 @@ def judge(local: Entry | None, base: Base | None, remote: Record | None) -> Verd
         return _judge_wish(local, base, remote) if local else Verdict.NOTHING
     if local is None:
         return Verdict.SAME if remote.entry.is_gone else Verdict.FETCH
+    if base is not None and 0 < remote.version < base.version:
+        return Verdict.SEND
     if local.same_content(remote.entry):
         return _judge_permissions(local, base, remote)
     if base is None:
@@ -152,7 +154,7 @@ def judge(local: Entry | None, base: Base | None, remote: Record | None) -> Verd
         return Verdict.SEND
     if local.same_content(base.entry) and remote.descends_from(base):
         return Verdict.FETCH
-    return Verdict.SEND if remote.version < base.version else _of_edits(local, remote)
+    return _of_edits(local, remote)
 
 
 def _is_ours_to_tell(local: Entry, base: Base | None) -> bool:
@@ -187,11 +189,12 @@ def _judge_permissions(local: Entry, base: Base | None, remote: Record) -> Verdi
     has_none = local.is_gone or local.kind is Kind.LINK or remote.version == 0
     if has_none or local.mode == remote.entry.mode:
         return Verdict.SAME
-    if base is None or remote.version > base.version or not base.entry.same_content(remote.entry):
+    if base is None or not base.entry.same_content(remote.entry):
         return Verdict.FETCH
-    if remote.version < base.version:
-        return Verdict.SEND
-    return Verdict.SAME if local.mode == base.entry.mode else Verdict.SEND
+    is_newer = remote.version > base.version
+    if local.mode == base.entry.mode:
+        return Verdict.FETCH if is_newer else Verdict.SAME
+    return Verdict.FETCH if is_newer and remote.entry.mode != base.entry.mode else Verdict.SEND
 
 
 def to_hash(local: Local, remote: Records) -> list[str]:
