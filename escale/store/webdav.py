@@ -34,6 +34,9 @@ HEAD = 1024 * 1024
 TRIAL = b"escale tries chunks"
 """What the first chunked upload of a connection consists of."""
 
+DATE_LAG_S = 1.0
+"""How far the Date of an answer may be behind the times of files: lighttpd's is up to a second old."""
+
 
 class WebdavStore(BlobStore):
     """Blobs as files of one collection, which must exist; `url` begins with http or https and carries no password.
@@ -156,8 +159,9 @@ class WebdavStore(BlobStore):
     def sweep(self, older_than_s: float) -> int:
         removed = 0
         remnants = [blob for blob in self._propfind(self._collection, "1") if blob.name.startswith(TEMPORARY)]
+        now = self._relay_now + DATE_LAG_S
         for blob in remnants:
-            if is_own(blob.name, self._owner) or self._relay_now - (blob.mtime or 0.0) >= older_than_s:
+            if is_own(blob.name, self._owner) or now - (blob.mtime or 0.0) >= older_than_s:
                 self.delete(blob.name)
                 removed += 1
         return removed
