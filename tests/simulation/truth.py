@@ -16,6 +16,10 @@ from .folders import Node, Tree
 CONFLICT = ".conflict-"
 
 
+Versions = set[tuple[str, bytes]]
+"""Kinds and values of files and links, wherever they lie."""
+
+
 class Untrue(AssertionError):
     """A promise was broken."""
 
@@ -28,8 +32,8 @@ class Truth:
     what he left there.  `forgets`: the relay lost its memory in between, so deletions may be undone and versions doubt.
     """
 
-    written: set[tuple[str, bytes]] = field(default_factory=set)
-    ended: set[tuple[str, bytes]] = field(default_factory=set)
+    written: Versions = field(default_factory=set)
+    ended: Versions = field(default_factory=set)
     named: set[str] = field(default_factory=set)
     touched: dict[str, dict[str, Node | None]] = field(default_factory=dict)
     forgets: bool = False
@@ -65,10 +69,9 @@ class Truth:
         self.touched.clear()
         self.forgets = False
 
-    def check_pass(self, before: Tree, after: Tree, trash: set[tuple[str, bytes]]) -> None:
-        """Untrue if a pass destroyed something."""
-        had, has = ({node[:2] for node in tree.values() if node.kind != "directory"} for tree in (before, after))
-        destroyed = had - has - trash - self.ended
+    def check_pass(self, before: Versions, after: Tree, trash: Versions) -> None:
+        """Untrue if a pass destroyed something of what was there before, or came while it ran."""
+        destroyed = before - versions(after) - trash - self.ended
         _must(not destroyed, f"a pass destroyed {destroyed}")
 
     def _check_single_hands(self, tree: Tree) -> None:
@@ -87,6 +90,11 @@ class Truth:
             for other, hands in self.touched.items()
             if hands.keys() - {user}
         )
+
+
+def versions(tree: Tree) -> Versions:
+    """What would be missed."""
+    return {node[:2] for node in tree.values() if node.kind != "directory"}
 
 
 def _must(holds: bool, what: str) -> None:
