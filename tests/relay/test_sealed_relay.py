@@ -20,6 +20,7 @@ from escale.relay.format import Role
 from escale.relay.format1 import Format1
 from escale.relay.marker import Marker
 from escale.seal import Key, StreamSeal
+from escale.store.memory import MemoryStore
 from escale.testing.faults import Crash, HookedStore
 from tests.simulation.machines import memory_directory
 from tests.world import Machine, World
@@ -322,3 +323,48 @@ def test_a_newcomer_makes_no_second_marker_on_a_relay_that_lost_its_own():
         stage.world.clock.advance(1000)
         stage.world.settle(16)
         assert all(machine.files() == AFTER | {"of dave.txt": b"not sent yet"} for machine in stage.world.machines)
+
+
+@pytest.mark.parametrize("stays", ["alice's", "bob's", "both"])
+def test_a_relay_that_shows_each_machine_another_world(stays):
+    """GIVEN a relay that forks: alice works on one copy of it, bob and carol on another
+    WHEN they edit the same and other files, and one is deleted, and later all see one copy, or both in one
+    THEN every edit survives, the deletion stays done, and a copy that is gone is told.  Where both come together nobody
+    misses anything: an honest storage whose halves had lost each other looks like this."""
+    with staged() as stage:
+        stage.play()
+        alice, bob, carol = stage.machines
+        copies = {"alice's": Remembering(), "bob's": Remembering()}
+        for copy in copies.values():
+            copy.update(stage.blobs)
+        for machine in stage.machines:
+            machine.stop()
+            blobs = copies["alice's" if machine is alice else "bob's"]
+            machine.wrap = lambda store, blobs=blobs: MemoryStore(stage.world.clock.now, blobs)
+        stage.blobs.clear()
+        for turn in range(3):
+            alice.write("edited.txt", f"fork of alice {turn}")
+            bob.write("edited.txt", f"fork of bob {turn}")
+            carol.write("of carol.txt", f"carol {turn}")
+            (bob.folder / "kept.txt").unlink(missing_ok=True)
+            for machine in (alice, bob, carol, bob):
+                machine.sync()
+        for machine in stage.machines:
+            machine.stop()
+            machine.wrap = lambda store: store
+            machine.events.clear()
+        for name, copy in copies.items():
+            stage.blobs.update(copy if stays in (name, "both") else {})
+        for _ in range(3):
+            for machine in stage.machines:
+                sync(machine)
+            stage.world.clock.advance(1000)
+        stage.world.settle(16)
+        problems = [event for one in stage.machines for event in one.events if event.type == "problem"]
+        if stays == "both":
+            assert problems == []
+        else:
+            must_be_told(problems)
+        assert alice.files() == bob.files() == carol.files()
+        assert {b"fork of alice 2", b"fork of bob 2", b"carol 2", AFTER["new.txt"]} <= set(alice.files().values())
+        assert "kept.txt" not in alice.files()
