@@ -6,15 +6,19 @@ all folders are in step again.  What is not told is what an honest relay can loo
 
 from __future__ import annotations
 
+import io
 import itertools
+import json
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from escale.errors import EscaleError
+from escale.errors import EscaleError, RelayInUse
 from escale.events import Problem
 from escale.relay.format import Role
 from escale.relay.format1 import Format1
@@ -368,3 +372,56 @@ def test_a_relay_that_shows_each_machine_another_world(stays):
         assert alice.files() == bob.files() == carol.files()
         assert {b"fork of alice 2", b"fork of bob 2", b"carol 2", AFTER["new.txt"]} <= set(alice.files().values())
         assert "kept.txt" not in alice.files()
+
+
+class BadLine(HookedStore):
+    """Flips a bit of every index that is read while `is_bad`; what lies on the relay is whole."""
+
+    is_bad = False
+
+    def get(self, name: str) -> BinaryIO:
+        with super().get(name) as stream:
+            data = stream.read()
+        return io.BytesIO(flipped(data) if self.is_bad and label_of(name) == "index" else data)
+
+
+def test_an_index_that_was_badly_transmitted_now_and_then_is_not_removed():
+    """GIVEN a client whose line damages what it reads, long after it did so before, with good readings between
+    WHEN it puts the page in order
+    THEN the index stays: only what was damaged whenever one looked, for lock timeout, is."""
+    with staged() as stage:
+        stage.play()
+        alice, clock = stage.machines[0], stage.world.clock
+        (index,) = [name for name in stage.blobs if label_of(name) == "index"]
+        alice.stop()
+        alice.wrap = BadLine
+        for is_bad in (True, False, True):
+            alice.stop()
+            BadLine.is_bad = is_bad
+            result = alice.sync()
+            assert bool(result.problems) == is_bad
+            assert index in stage.blobs
+            clock.advance(1000)
+        BadLine.is_bad = True
+        alice.sync()
+        BadLine.is_bad = False
+        assert index not in stage.blobs, "damaged twice in a row, a lock timeout apart"
+        assert alice.files() == AFTER
+
+
+def test_an_index_of_a_newer_escale_is_never_removed():
+    with staged() as stage:
+        stage.play()
+        alice = stage.machines[0]
+        header = json.dumps({"escale": "index", "version": 2, "page": "0"})
+        name = "0.index.0000000099-0123456789abcdef"
+        marker = Marker.decode(stage.blobs[stage.found["marker"]][0], "here")
+        sealed = StreamSeal(KEY).seal_bytes(zlib.compress(f"{header}\n".encode()), f"{marker.relay_id}/{name}")
+        stage.blobs[name] = (sealed, stage.world.clock.now())
+        for _ in range(3):
+            alice.stop()
+            with pytest.raises(RelayInUse):
+                alice.sync()
+            stage.world.clock.advance(1000)
+        assert stage.blobs[name][0] == sealed
+        assert alice.files() == AFTER
