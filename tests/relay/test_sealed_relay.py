@@ -66,8 +66,8 @@ class Stage:
     """Three machines and a relay that has one blob of each kind: alice has sent an update, bob died as soon as he had
     registered, carol comes next.  `backups`: the relay as it was after each step before."""
 
-    def __init__(self, directory: Path) -> None:
-        self.world = World(directory, seal=StreamSeal(KEY), fingerprint=KEY.fingerprint)
+    def __init__(self, directory: Path, levels: int = 0) -> None:
+        self.world = World(directory, seal=StreamSeal(KEY), fingerprint=KEY.fingerprint, levels=levels)
         self.blobs = self.world.blobs = Remembering()
         self.machines = [self.world.machine(name, deletes=True) for name in ("alice", "bob", "carol")]
         self.backups: list[Blobs] = []
@@ -150,9 +150,9 @@ class Stage:
 
 
 @contextmanager
-def staged() -> Iterator[Stage]:
+def staged(levels: int = 0) -> Iterator[Stage]:
     with memory_directory() as directory:
-        stage = Stage(directory)
+        stage = Stage(directory, levels)
         try:
             yield stage
         finally:
@@ -229,8 +229,8 @@ HONEST = {
 }
 
 
-def attacked(attack: str, label: str, do: Callable[[Stage], None]) -> None:
-    with staged() as stage:
+def attacked(attack: str, label: str, do: Callable[[Stage], None], levels: int = 0) -> None:
+    with staged(levels) as stage:
         do(stage)
         problems = stage.play()
         if (attack, label) in HONEST:
@@ -277,7 +277,8 @@ def test_an_older_blob_that_is_put_back(label, which, instead):
 
 @pytest.mark.parametrize("backup", range(3))
 @pytest.mark.parametrize("roles", ["all", "index", "all but the index"])
-def test_a_relay_that_is_rolled_back(backup, roles):
+@pytest.mark.parametrize("levels", [0, 1])
+def test_a_relay_that_is_rolled_back(backup, roles, levels):
     """Deletions, edits and renames since then are written down again, and nothing comes back."""
 
     def chosen(blobs: Blobs, is_old: bool) -> Blobs:
@@ -290,11 +291,13 @@ def test_a_relay_that_is_rolled_back(backup, roles):
         "roll back",
         roles,
         lambda stage: stage.put_back(chosen(stage.backups[backup], True) | chosen(dict(stage.blobs), False)),
+        levels,
     )
 
 
-def test_a_relay_that_is_wiped_is_told_by_each_and_filled_again():
-    with staged() as stage:
+@pytest.mark.parametrize("levels", [0, 1])
+def test_a_relay_that_is_wiped_is_told_by_each_and_filled_again(levels):
+    with staged(levels) as stage:
         stage.blobs.clear()
         problems = stage.play()
         must_be_told(problems)
