@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from escale.events import Problem
 from escale.store.blob import BlobStore
 from escale.store.memory import MemoryStore
 from escale.testing.choices import Choices
@@ -79,9 +80,11 @@ class BudgetWorld(World):
             if failure is not None:
                 raise failure
         self.clock.sleep(30)
-        for result in moved:
-            assert not result.problems, result.problems
+        assert not any(result.problems for result in moved), [self._problems(machine) for machine in machines]
         return sum(result.up_files + result.down_files + result.waiting for result in moved)
+
+    def _problems(self, machine: Machine) -> list[Problem]:
+        return [event for event in machine.events if isinstance(event, Problem)]
 
     def carry(self, *pushers: Machine, slow: Machine) -> int:
         """Rounds until all have the same and the relay has let go of it; how many."""
