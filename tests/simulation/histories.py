@@ -27,7 +27,7 @@ from .machines import NAMES, SimMachine, SimWorld
 from .mishaps import FullDisk, Meanwhile, Pause, unmounted
 from .truth import Truth, Versions, versions
 from .users import User
-from .watch import watched
+from .watch import respecting_locks, watched
 
 HOURS = 3600.0
 DAYS = 24 * HOURS
@@ -276,7 +276,14 @@ class History:
         known = self.circumstances
         machine = self.world.machine(name, quota=known.quota)
         machine.pullers, machine.releases_stale = known.pullers, known.releases_stale
+        if not (known.is_sealed or self.profile.jumps):
+            machine.watch = self._watched_locks
         return machine
+
+    def _watched_locks(self, store: BlobStore, incarnation: str) -> BlobStore:
+        if self.is_calm:
+            return store
+        return respecting_locks(store, self.world.blobs, incarnation, self.world.clock.now)
 
     def _store(self) -> BlobStore:
         store: BlobStore = MemoryStore(self.world.clock.now, self.world.blobs)

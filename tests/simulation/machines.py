@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from pathlib import Path
 from escale.app.connection import Connection
 from escale.app.guard import DeletionLimit
 from escale.errors import EscaleError
+from escale.store.blob import BlobStore
 from escale.testing.clock import SimClock
 from escale.testing.ledger import MemoryLedger
 from tests.world import Machine, World
@@ -48,14 +49,18 @@ class SimMachine(Machine):
     ledger: MemoryLedger = field(default_factory=lambda: _empty_ledger())
     pullers: frozenset[str] | None = None
     releases_stale: bool = False
+    watch: Callable[[BlobStore, str], BlobStore] = lambda store, incarnation: store
 
     @property
     def clock(self) -> SimClock:
         return self.own_clock
 
     def connect(self, rng: random.Random) -> Connection:
+        parts = self.world.parts(self)
+        open_store = parts.open_store
         parts = replace(
-            self.world.parts(self),
+            parts,
+            open_store=lambda incarnation, look_only: self.watch(open_store(incarnation, look_only), incarnation),
             max_delete=NO_LIMIT,
             pullers=self.pullers,
             releases_stale=self.releases_stale,

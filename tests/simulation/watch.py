@@ -3,11 +3,12 @@
 * **No lies**: an update that has its index has its data.
 * **Nothing is forgotten**: when a generation of an index goes, another blob says what it said, or something newer.
 * **The quota holds**, where there is one.
+* **Locks are respected**: nobody removes a lock of somebody else that he has seen to be young.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from escale.relay.format1 import MARKER, Format1
 from escale.relay.index import Record
@@ -20,6 +21,9 @@ from .truth import Untrue
 
 FIRST_GENERATION = ".0000000000-"
 """Later ones only register pullers."""
+
+YOUNG_S = 450.0
+"""Half of the time after which a lock is stale: clocks of machines run ahead of the world's while they sleep."""
 
 Blobs = Mapping[str, tuple[bytes, float]]
 
@@ -37,6 +41,28 @@ def watched(store: BlobStore, blobs: Blobs, seal: Seal | None = None, quota: int
             _tell_no_lies(blobs)
             if quota is not None:
                 _keep_quota(blobs, quota)
+
+    return HookedStore(store, before, after)
+
+
+def respecting_locks(store: BlobStore, blobs: Blobs, incarnation: str, now: Callable[[], float]) -> BlobStore:
+    """The store of a client of this incarnation.
+
+    That he removes a lock which has taken the place of the one that he saw is no fault of his.
+    """
+    young: dict[str, str] = {}
+
+    def before(verb: str, name: str) -> None:
+        if verb == "delete" and name in young:
+            raise Untrue(f"the lock {name} of {young[name]} is removed by somebody else")
+
+    def after(verb: str, name: str) -> None:
+        if verb == "get" and ".lock" in name and name in blobs:
+            data, written = blobs[name]
+            lock = Format1().decode_lock(data)
+            young.pop(name, None)
+            if now() - written < YOUNG_S and not lock.nonce.startswith(incarnation):
+                young[name] = lock.owner
 
     return HookedStore(store, before, after)
 
