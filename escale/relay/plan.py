@@ -74,10 +74,10 @@ class Local:
     """The folder's side of one page; push and pull keep it up to date as they go.
 
     `entries` may lack digests where nobody needs them; `untouchable` are paths that must neither be sent nor taken for
-    missing now: still changing, unreadable, in a directory that could not be read, or deleted here and held until the
-    user has approved; `excluded` are those that a rule keeps out for good.  `moved` are digests of contents that left
-    another path since the last pass: the others have them.  `deletes`: whether deletions travel, both ways.
-    `now_ns`: when the folder was looked at.
+    missing now: still changing, unreadable, or in a directory that could not be read; `held` are deletions that the
+    user has not approved yet: not sent, but an edit by somebody else beats them; `excluded` are those that a rule keeps
+    out for good.  `moved` are digests of contents that left another path since the last pass: the others have them.
+    `deletes`: whether deletions travel, both ways.  `now_ns`: when the folder was looked at.
     """
 
     entries: dict[str, Entry]
@@ -87,6 +87,7 @@ class Local:
     moved: frozenset[str] = frozenset()
     deletes: bool = False
     now_ns: int = 0
+    held: frozenset[str] = frozenset()
 
     def mine(self, path: str) -> Entry | None:
         """The local version of a path: an entry, gone if it was agreed on and is missing, None if it never was."""
@@ -201,8 +202,12 @@ def _judge_permissions(local: Entry, base: Base | None, remote: Record) -> Verdi
 
 
 def to_hash(local: Local, remote: Records) -> list[str]:
-    """Paths whose content must be read before they can be judged: files changed here, and known on the relay."""
-    return [path for path, entry in local.entries.items() if entry.is_file and entry.digest is None and path in remote]
+    """Paths whose content must be read before they can be judged: files touched here, and known on the relay.
+
+    Or agreed on and not there any more: what the relay has lost or forgotten is told from an edit by its content.
+    """
+    unread = (path for path, entry in local.entries.items() if entry.is_file and entry.digest is None)
+    return [path for path in unread if path in remote or path in local.bases]
 
 
 def plan_pull(local: Local, remote: Records, updates: Iterable[Update], mode: Mode) -> PullPlan:
@@ -291,6 +296,8 @@ def _to_push(local: Local, remote: Records) -> Iterator[tuple[Entry, Verdict]]:
             continue
         mine = local.mine(path)
         assert mine is not None
+        if mine.is_gone and path in local.held:
+            continue
         base = local.bases.get(path) if local.deletes or path in local.entries else None
         yield mine, judge(mine, base, remote.get(path))
 
