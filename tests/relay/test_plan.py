@@ -235,9 +235,12 @@ def records(**contents: str) -> dict[str, Record]:
     return {path: record(content, path=path) for path, content in contents.items()}
 
 
-def test_only_changed_files_that_the_relay_knows_are_hashed():
+def test_only_touched_files_that_the_relay_knows_or_knew_are_hashed():
     side = Local({"known": Entry("known", 1, 0), "new": Entry("new", 1, 0), "cached": entry("C", "cached")}, {})
     assert to_hash(side, records(known="K", cached="C")) == ["known"]
+    side.entries["forgotten"] = Entry("forgotten", 1, 0)
+    side.bases["forgotten"] = Base(entry("F", "forgotten"), 1)
+    assert to_hash(side, records(known="K", cached="C")) == ["known", "forgotten"]
 
 
 def test_pull_fetches_what_updates_offer_and_asks_for_the_rest():
