@@ -14,8 +14,8 @@ PATIENCE_S = 20.0
 class CutLine:
     """Forwards `port` to `target_port`.  After `length` more bytes of the server's, None for no limit, it hangs up.
 
-    The end is an orderly one on both sides, as of a proxy that was stopped: what was said until then arrives.  `said`
-    are the bytes that have passed since it was last set.
+    The end is an orderly one on both sides, as of a proxy that was stopped: what was said until then arrives.  If it
+    `is_silent`, it says nothing more instead.  `said` are the bytes that have passed since it was last set.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -24,6 +24,7 @@ class CutLine:
         self.port: int = self._listener.getsockname()[1]
         self.length: int | None = None
         self.said = 0
+        self.is_silent = False
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._serve, daemon=True).start()
@@ -66,7 +67,8 @@ class CutLine:
             while (room := self._room()) and (data := server.recv(room)):
                 self.said += len(data)
                 client.sendall(data)
-            _hang_up(client)
+            if not self.is_silent:
+                _hang_up(client)
             # Who is not heard is listened to all the same, so that the end does not overtake what was said.
             _hang_up(server)
             while client.recv(65536):
