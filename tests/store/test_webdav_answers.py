@@ -65,6 +65,39 @@ def test_a_cut_blob_is_unreachable(
             pytest.fail(f"{store.read_bytes('name')!r} after {length} bytes")
 
 
+@pytest.mark.parametrize("framed", FRAMINGS)
+def test_a_cut_answer_about_a_blob_is_unreachable(
+    server: CutAnswers, store: WebdavStore, framed: Callable[[bytes, bytes], bytes]
+) -> None:
+    server.answer, server.length = framed(HEAD, LISTING.replace(ITEM % b"b", b"")), None
+    info = store.info("a")
+    assert info is not None
+    assert info.size == 17
+    for length in server.cuts(server.answer):
+        with pytest.raises(Unreachable):
+            pytest.fail(f"{store.info('a')} after {length} bytes")
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda store: store.write_bytes("name", CONTENT),
+        lambda store: store.create("name", CONTENT),
+        lambda store: store.delete("name"),
+        lambda store: store.make_relay(),
+    ],
+    ids=["put", "create", "delete", "make"],
+)
+def test_a_cut_thank_you_is_unreachable(
+    server: CutAnswers, store: WebdavStore, verb: Callable[[WebdavStore], object]
+) -> None:
+    server.answer, server.length = with_length(b"HTTP/1.1 201 Created\r\n", b"thank you"), None
+    verb(store)
+    for length in server.cuts(server.answer):
+        with pytest.raises(Unreachable):
+            pytest.fail(f"{verb(store)!r} after {length} bytes")
+
+
 class _OldServer(BaseHTTPRequestHandler):
     """Ends a body by hanging up, after `length` bytes; a listing knows how long the body is."""
 
