@@ -8,13 +8,13 @@ import threading
 
 from ..store.spoiler import Spoiler
 
-HIDDEN = re.compile(rb"<(\w+:)?response\b(?:(?!</\1?response>).)*?/\.[^/<]+</.*?</\1?response>", re.DOTALL)
+HIDDEN = re.compile(rb"<(\w+:)?response\b(?:(?!</\1?response>).)*?/\.[^/<]+/?</.*?</\1?response>", re.DOTALL)
 
 
 class OddWebdav(Spoiler):
     """Forwards to `target_port`; all habits are off.
 
-    `zips`: what it serves is compressed for who accepts that, with another ETag.  `lowers`: it knows small letters
+    `zips`: what it serves is compressed, with another ETag, unless that was ruled out.  `lowers`: small letters
     only.  `hides_dots`: a listing leaves out names that begin with a dot.  `size_max`: it refuses larger uploads with
     413.  `listings_behind`: a listing shows how things were so many listings ago.
     """
@@ -56,12 +56,15 @@ class _Habits:
         status, headers, content = super()._forward(body)
         if self.command == "PROPFIND" and status == 207 and self.headers.get("Depth") == "1":
             content = odd.listing(content)
-        if odd.zips and self.command == "GET" and status == 200 and "gzip" in self.headers.get("Accept-Encoding", ""):
+        if odd.zips and self.command == "GET" and status == 200 and self._takes_gzip():
             odd.count += 1
             content = gzip.compress(content)
             headers = {name: value for name, value in headers.items() if name.lower() != "etag"}
             headers |= {"Content-Encoding": "gzip", "ETag": f'W/"gzip-{len(content)}"'}
         return status, headers, content
+
+    def _takes_gzip(self) -> bool:
+        return "gzip" in self.headers.get("Accept-Encoding", "gzip")
 
     def _lower(self) -> None:
         self.spoiler.count += self.path != self.path.lower()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ..endtoend.places import directory_place, place_on
-from ..endtoend.sentences import complaints
+from ..endtoend.sentences import complaints, expect_sentence
 from .odd_webdav import OddWebdav
 from .trio import DAY_JUMPS, both_kept, noise
 
@@ -83,7 +83,10 @@ def _history(t, codes=(0,)):
 def test_s96_relays_with_habits(odd, odd_trio, habit):
     """GIVEN a relay that compresses what it serves, forgets capitals, or hides names with a dot THEN all is as ever."""
     setattr(odd, habit, True)
-    _history(odd_trio())
+    t = odd_trio()
+    (t.place.relay.path / ".hidden").mkdir()
+    _history(t)
+    assert (odd.count > 0) is (habit == "hides_dots"), "no name has capitals, and bytes are asked for as they are"
 
 
 @pytest.mark.real(ODD_BASE)
@@ -122,20 +125,35 @@ def test_s96_uploads_of_one_mebibyte_at_most(odd, odd_trio):
 
 @pytest.mark.real(ODD_BASE)
 def test_s96_uploads_that_are_refused_for_their_size(odd, odd_trio):
-    """GIVEN a relay that refuses uploads above 1 MiB WHEN nobody has told the program THEN one sentence that says so;
+    """GIVEN a relay that refuses uploads above 1 MiB WHEN nobody has told the program THEN one sentence that says so,
     nothing is half there; and with `maxpagesize` it goes on."""
     odd.size_max = 1 << 20
     t = odd_trio(compression="none")
     for number in range(6):
         t.a.put(f"f{number}", noise(f"f{number}", 400_000))
-    ending = t.a.pass_()
-    assert ending.code != 0
-    assert "Traceback" not in ending.stderr
-    assert "413" in ending.stderr or "large" in ending.stderr, str(ending)
+    expect_sentence(t.a.pass_(), 77, "limits the size of uploads", "413")
     t.b.once()
     assert t.b.contents() == {}
     t.a.write(maxpagesize="900 KB")
     assert len(t.contents()) == 6
+
+
+@pytest.mark.xfail(strict=True, reason="whatever is refused for its size is tried again as it was, and first")
+@pytest.mark.real(ODD_BASE)
+@pytest.mark.parametrize("sizes", [{"a": 700_000, "b": 700_000}, {"a": 2_000_000, "b": 700_000}], ids=["many", "one"])
+def test_s96_what_is_refused_for_its_size_is_split(odd, odd_trio, sizes):
+    """GIVEN a relay that refuses uploads above 1 MiB WHEN more waits THEN it goes in smaller parts by itself; and a
+    file that is too large alone is told by name, and keeps no other back."""
+    odd.size_max = 1 << 20
+    t = odd_trio(compression="none")
+    for name, size in sizes.items():
+        t.a.put(name, noise(name, size))
+    said = ""
+    for _ in range(4):
+        said += t.a.pass_().stderr
+        t.b.pass_()
+    assert sorted(t.b.contents()) == [name for name, size in sizes.items() if size < odd.size_max]
+    assert sizes["a"] < odd.size_max or "skipped a:" in said
 
 
 # -- S97: one is away
