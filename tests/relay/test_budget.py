@@ -9,10 +9,12 @@ from random import Random
 import pytest
 
 from escale.events import Problem
+from escale.relay.format1 import Format1
+from escale.relay.plan import Mode
 from escale.store.blob import BlobStore
 from escale.store.memory import MemoryStore
 from escale.testing.choices import Choices
-from escale.testing.faults import MUTATIONS, HookedStore
+from escale.testing.faults import MUTATIONS, Crash, Fuse, HookedStore
 from escale.testing.scheduler import Scheduler
 from tests.simulation.machines import memory_directory
 from tests.world import Machine, World
@@ -167,3 +169,29 @@ def test_directories_and_links_stay_within_the_budget_too(world):
         (alice.folder / f"{number}-{world.rng.randbytes(40).hex()}").symlink_to(world.rng.randbytes(40).hex())
     world.fill(bob, "of bob", 500_000, (30_000,))
     world.carry(alice, bob, slow=carol)
+
+
+@pytest.mark.parametrize("mutations", range(4, 8))
+def test_a_pusher_that_dies_in_its_turn_blocks_nobody_for_ever(mutations):
+    with memory_directory() as directory:
+        world = BudgetWorld(directory, 300_000, mutations, 1)
+        bob, carol = (world.machine(name, quota=300_000) for name in ("bob", "carol"))
+        # She only sends, so nothing waits for her but what she holds.
+        anna = world.machine("anna", quota=300_000, mode=Mode.UPLOAD)
+        world.fill(anna, "of anna", 400_000, (30_000,))
+        world.fill(bob, "of bob", 400_000, (30_000,))
+        fuse = Fuse(mutations)
+        anna.wrap = lambda store: HookedStore(store, before=fuse)
+        with pytest.raises(Crash):
+            while True:
+                anna.sync()
+        assert f"{Format1.budget_page}.lock" in world.relay_names(), "it is still her turn"
+        for _ in range(40):
+            world.round(bob, carol)
+            world.clock.sleep(60)
+        assert set(bob.files()) <= set(carol.files())
+        anna.stop()
+        anna.wrap = lambda store: store
+        world.carry(anna, bob, slow=carol)
+        assert bob.tree() == carol.tree() and set(anna.files()) <= set(bob.files())
+        world.close()
