@@ -192,6 +192,7 @@ class Connection:
             for problem in self._roster.refresh(survey.clients):
                 self._client.tell(problem_event(self._parts.section, problem))
             self._enter(self._client, self._roster)
+            self._client.present = self._roster.pullers - frozenset(self.stale)
         return survey
 
     def _is_marked(self, survey: Survey) -> bool:

@@ -106,7 +106,7 @@ class Client:
     update twice failed to deliver intact.  `impossible`: paths that the file system here refuses, with the reason.
     `leftover`: directories that were deleted elsewhere and are not empty here yet; tried again at the end of the pass.
     `contents` finds in this folder what an update need not bring.  `offered`: what we wrote on the relay, or died while
-    we did; found there, it counts as agreed on.
+    we did; found there, it counts as agreed on.  `present`: names of the pullers that have lately given a sign of life.
     """
 
     section: str
@@ -128,6 +128,7 @@ class Client:
     leftover: list[Record] = field(default_factory=list)
     contents: Contents = field(default_factory=Contents)
     offered: dict[str, Base] = field(default_factory=dict)
+    present: frozenset[str] = frozenset()
     seen: dict[str, Seen] = field(default_factory=dict)
     looks_only: bool = False
 

@@ -133,20 +133,21 @@ class Format1(Format):
             "client": update.client,
             "consumed": sorted(update.consumed),
             "garbage": update.garbage,
+            "asked": sorted(update.asked),
         }
         return _encode(header, update.records.values())
 
     def decode_update(self, page: str, stamp: str, data: bytes) -> Update:
         header, records = _decode("update", page, data)
         where = f"the update index of page {page}"
-        consumed, garbage = header.get("consumed"), header.get("garbage")
-        if header.get("stamp") != stamp or not isinstance(consumed, list):
+        consumed, garbage, asked = header.get("consumed"), header.get("garbage"), header.get("asked", [])
+        if header.get("stamp") != stamp or not isinstance(consumed, list) or not isinstance(asked, list):
             raise Corrupt(where=where, reason="its header belongs to another update")
         if type(garbage) is not int or garbage < 0:
             raise Corrupt(where=where, reason="its header is damaged")
         try:
-            names = frozenset(map(_client, consumed))
-            return Update(page, stamp, _client(header.get("client")), records, names, garbage=garbage)
+            have, miss = frozenset(map(_client, consumed)), frozenset(map(_client, asked))
+            return Update(page, stamp, _client(header.get("client")), records, have, garbage=garbage, asked=miss)
         except ValueError as error:
             raise Corrupt(where=where, reason=str(error)) from error
 

@@ -103,7 +103,8 @@ def lineage(*versions: Base | None) -> tuple[str, ...]:
 class Update:
     """What a pusher has put on a page: `records` whose content is in the archive of the same stamp.
 
-    `consumed`: names of the pullers that have it durably.  `stamp` names the update on the relay.  `garbage`: bytes
+    `consumed`: names of the pullers that have it durably; `asked`: of clients that had asked for something in it, who
+    need not be among those that updates wait for.  `stamp` names the update on the relay.  `garbage`: bytes
     of members that no record names, because those files changed while they were packed.  `foreign` and `rejected` as in
     Index.
     """
@@ -116,6 +117,7 @@ class Update:
     foreign: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rejected: tuple[str, ...] = ()
     garbage: int = 0
+    asked: frozenset[str] = frozenset()
 
     def joined(self, other: Update) -> Update:
         """This and another generation of the same update as one."""
@@ -127,6 +129,7 @@ class Update:
             foreign={**self.foreign, **other.foreign},
             rejected=self.rejected + other.rejected,
             garbage=max(self.garbage, other.garbage),
+            asked=self.asked | other.asked,
         )
 
     def consumed_by(self, client: str) -> Update:

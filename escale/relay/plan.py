@@ -349,11 +349,14 @@ def expected_pullers(pullers: frozenset[str], pusher: str) -> frozenset[str]:
     return pullers - {pusher}
 
 
-def is_complete(update: Update, pullers: frozenset[str], count: int | None) -> bool:
+def is_complete(update: Update, pullers: frozenset[str], count: int | None, present: frozenset[str]) -> bool:
     """Whether all expected pullers have the update: `puller count` many if that is set, else all that count.
 
-    With no puller registered yet an update waits for the first.
+    With no puller registered yet an update waits for the first.  Who had asked for it is waited for while he is
+    `present`, whether he counts or not: those who count may have had it before, and would take it away from him.
     """
+    if not (update.asked & present) - {update.client} <= update.consumed:
+        return False
     if count is not None:
         return len(update.consumed) >= count
     expected = expected_pullers(pullers, update.client)

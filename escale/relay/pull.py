@@ -103,7 +103,7 @@ def _consume(client: Client, state: PageState, local: Local, pullers: frozenset[
     """Register for each update that is completely here; the last puller takes it off the relay."""
     for view, update in list(_to_register(client, state, local)):
         after = update.consumed_by(client.name)
-        if is_complete(after, pullers, client.settings.count):
+        if is_complete(after, pullers, client.settings.count, client.present):
             finish(client, state, view, after)
         else:
             client.relay.register(update, view, client.name, client.unique())

@@ -17,7 +17,7 @@ from ..events import Item, PageBegan, PageEnded, Progress
 from .archive import Packer
 from .budget import Room
 from .client import Client, PageState
-from .index import Record, Update
+from .index import Record, State, Update
 from .lock import Busy, Held
 from .plan import Local, PushPlan, expected_pullers, plan_push
 
@@ -124,7 +124,8 @@ def _push_locked(client: Client, state: PageState, local: Local, plan: PushPlan,
         # Directories, links and deletions are named with the files they belong to, so that one name commits all.
         named = records | {note.path: note for note in notes if not note.entry.is_file}
         client.offer(named.values())
-        client.relay.write_update(Update(page, stamp, client.name, named, garbage=packer.garbage), client.unique())
+        update = Update(page, stamp, client.name, named, garbage=packer.garbage, asked=_askers(state, records))
+        client.relay.write_update(update, client.unique())
         client.tally.add_waiting(label, "peer", ON_ITS_WAY, (record.entry for record in records.values()))
     else:
         client.relay.delete_data(page, stamp)
@@ -134,6 +135,12 @@ def _push_locked(client: Client, state: PageState, local: Local, plan: PushPlan,
     if plan.left:
         client.wait("queue", "goes with the next update of this page", plan.left)
     client.tell(PageEnded(client.section, "up", label, len(records), total, sent, client.clock.monotonic() - began))
+
+
+def _askers(state: PageState, paths: Iterable[str]) -> frozenset[str]:
+    """Who had asked for any of these."""
+    known = (state.index.records.get(path) for path in paths)
+    return frozenset(record.client for record in known if record is not None and record.state is State.WANTED)
 
 
 def _write_notes(client: Client, state: PageState, local: Local, plan: PushPlan) -> None:
@@ -205,5 +212,5 @@ def awaited(state: PageState, pullers: frozenset[str]) -> str:
     """Names of the pullers that the page's updates wait for, in words."""
     names: set[str] = set()
     for _, update in state.updates:
-        names |= expected_pullers(pullers, update.client) - update.consumed
+        names |= (expected_pullers(pullers, update.client) | update.asked) - update.consumed
     return ", ".join(sorted(names)) or "a client that has not come yet"

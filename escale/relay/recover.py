@@ -107,7 +107,11 @@ def _unfinished(client: Client, state: PageState, pullers: frozenset[str]) -> li
 def _needs_repair(client: Client, state: PageState, view: UpdateView, update: Update, pullers: frozenset[str]) -> bool:
     if view.data is None or not update.records:
         return True
-    return bool(missing_from(state.stored.records, update)) or is_complete(update, pullers, client.settings.count)
+    return bool(missing_from(state.stored.records, update)) or _is_complete(client, update, pullers)
+
+
+def _is_complete(client: Client, update: Update, pullers: frozenset[str]) -> bool:
+    return is_complete(update, pullers, client.settings.count, client.present)
 
 
 def _repair(client: Client, state: PageState, pullers: frozenset[str]) -> PageState:
@@ -117,7 +121,7 @@ def _repair(client: Client, state: PageState, pullers: frozenset[str]) -> PageSt
         return state
     state = client.look_again(state.view.page)
     for view, update in _unfinished(client, state, pullers):
-        if view.data is None or not update.records or is_complete(update, pullers, client.settings.count):
+        if view.data is None or not update.records or _is_complete(client, update, pullers):
             _tell_if_lost(client, view, update)
             finish(client, state, view, update)
         else:

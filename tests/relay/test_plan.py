@@ -314,7 +314,7 @@ def consumed(*names: str) -> Update:
     ],
 )
 def test_when_an_update_may_leave(names, pullers, count, complete):
-    assert is_complete(consumed(*names), frozenset(pullers), count) is complete
+    assert is_complete(consumed(*names), frozenset(pullers), count, frozenset()) is complete
 
 
 def test_records_are_written_to_the_index_before_their_update_goes():
@@ -323,3 +323,12 @@ def test_records_are_written_to_the_index_before_their_update_goes():
     assert missing_from({}, update) == [newer]
     assert missing_from({"f": record("O", version=1)}, update) == [newer]
     assert missing_from({"f": record("N", State.WANTED, version=2)}, update) == []
+
+
+def test_an_update_waits_for_who_asked_and_is_there():
+    update = Update("0", "s", "alice", {}, frozenset({"bob"}), asked=frozenset({"dave", "alice"}))
+    counted = frozenset({"alice", "bob"})
+    assert not is_complete(update, counted, None, frozenset({"dave"}))
+    assert not is_complete(update, counted, 1, frozenset({"dave"}))
+    assert is_complete(update, counted, None, frozenset())
+    assert is_complete(update.consumed_by("dave"), counted, None, frozenset({"dave"}))

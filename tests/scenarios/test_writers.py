@@ -324,10 +324,6 @@ def test_s67_named_pullers_are_waited_for_before_they_come(trio):
     t.settle()
 
 
-UNHEARD = "whoever asks is not waited for: the clients that count have the content and take it away before it comes"
-
-
-@pytest.mark.xfail(strict=True, reason=UNHEARD)
 @pytest.mark.parametrize("keys", [{"pullers": "a, b"}, {"puller_count": 1}], ids=["named", "number"])
 def test_s67_one_that_does_not_count_asks(trio, keys):
     """GIVEN pullers that count, and C, who does not WHEN C asks for what has left THEN it gets that, and there is rest,

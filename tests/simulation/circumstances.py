@@ -23,7 +23,8 @@ KEY = Key(b"a key for simulations, 32 bytes.")
 class Circumstances:
     """What differs from history to history besides trouble.
 
-    `quota`: bytes that may lie on the relay.  `pullers`: names of those that updates wait for, None for the roster.
+    `quota`: bytes that may lie on the relay.  `pullers`: names of those that updates wait for,
+    perhaps not all, None for the roster.
     `is_one_away`: the last machine takes no part until the end, for weeks, and is not waited for if `releases_stale`.
     Odds of each pass: `meanwhile`, that a user acts during it; `cuts_power`, that a death by the disk is a power cut.
     Odds of each step: `unmounts`, that the disk of a folder is away for a pass; `damages`, that the relay damages an
@@ -49,7 +50,7 @@ class Circumstances:
         return cls(
             is_sealed=rng.random() < 0.2,
             quota=rng.randint(*QUOTAS) if rng.random() < 0.1 else None,
-            pullers=frozenset(names) if rng.random() < 0.3 else None,
+            pullers=frozenset(rng.sample(names, rng.randint(1, len(names)))) if rng.random() < 0.3 else None,
             is_one_away=len(names) > 2 and rng.random() < 0.5,
             releases_stale=rng.random() < 0.5,
             meanwhile=rng.choice((0.0, 0.5)),

@@ -61,7 +61,7 @@ def consume_before_install(patch: Patch) -> None:
         for view, update in state.updates:
             if update.client != client.name and client.name not in update.consumed:
                 after = update.consumed_by(client.name)
-                if plan.is_complete(after, pullers, None):
+                if plan.is_complete(after, pullers, None, frozenset()):
                     pull.finish(client, state, view, after)
                 else:
                     client.relay.register(update, view, client.name, client.unique())
