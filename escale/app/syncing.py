@@ -63,6 +63,7 @@ class SyncLoop:
         self._report = reporter
         self._bases: Bases = {}
         self._adopting: str | None = None
+        self._opening: list[Problem] = []
         self._idle = 0
         self._settle_s = connection.settle_s
         self._has_unsettled = False
@@ -134,11 +135,18 @@ class SyncLoop:
 
     def _opened(self) -> Client:
         fresh = not self._connection.is_open
-        client = self._connection.open(self._report)
+        client = self._connection.open(self._tell)
         if fresh:
             self._bases = _bases_by_page(client)
-        client.tally = Tally()
+        client.tally = Tally(problems=self._opening)
+        self._opening = []
         return client
+
+    def _tell(self, event: Event) -> None:
+        """Report; what goes wrong before there is a client counts in its first pass."""
+        if isinstance(event, Problem) and not self._connection.is_open:
+            self._opening.append(event)
+        self._report(event)
 
     def _run(self, client: Client, survey: Survey) -> None:
         found = self._look(client)
