@@ -95,7 +95,8 @@ class Base:
 
     @property
     def is_implied(self) -> bool:
-        """A directory that nobody has a record of yet: it was made because a file arrived in it."""
+        """A directory that is here only for the sake of what is in it: it was made because a file arrived in it, or was
+        deleted elsewhere and is not empty."""
         return self.version == 0 and self.entry.kind is Kind.DIRECTORY
 
 

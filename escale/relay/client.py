@@ -170,7 +170,7 @@ class Client:
         self.contents.pages.setdefault(page, {})[directory.path] = directory
         bases = self.contents.bases.setdefault(page, {})
         known = bases.get(directory.path)
-        if known is None or known.entry.is_gone:
+        if known is None or not known.is_implied:
             bases[directory.path] = Base(directory, 0)
             self.ledger.agree([bases[directory.path]])
 

@@ -10,7 +10,7 @@ ties are settled by what both say, so that all clients settle on the same one wh
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..digest import short_name
@@ -75,21 +75,29 @@ class Record:
         steps = self.version - base.version
         if self.version == 0 or (steps > ANCESTORS_MAX and len(self.ancestors) == ANCESTORS_MAX):
             return True
-        return steps > 0 and brief(base.entry) in self.ancestors
+        # Who repeats a content and who replaces it may write the same number.
+        is_later = steps > 0 or (steps == 0 and _repeats(base.entry, base.ancestors))
+        return is_later and brief(base.entry) in self.ancestors
 
-    def precedence(self) -> tuple[int, bool, bool, int, str, str, int]:
+    def precedence(self) -> tuple[int, int, bool, int, str, str, int]:
         """Of two records of a path the greater precedence is current.
 
         Equal versions differ only after a race, or in format 0.7, which has none: there the later time decides, as it
-        does for the original.  An edit beats a deletion, and a wish the delivery of the same version, else it could
-        never be heard.
+        does for the original.  An edit beats a deletion, which beats what is no edit, and a wish the delivery of the
+        same version, else it could never be heard.
         """
         entry = self.entry
-        key = (self.version, not entry.is_gone, self.state is State.WANTED, entry.mtime_ns, self.client, brief(entry))
+        rank = 1 if entry.is_gone else 0 if _repeats(entry, self.ancestors) else 2
+        key = (self.version, rank, self.state is State.WANTED, entry.mtime_ns, self.client, brief(entry))
         return (*key, entry.mode)
 
 
 Records = Mapping[str, Record]
+
+
+def _repeats(entry: Entry, ancestors: Sequence[str]) -> bool:
+    """Whether a version has the content of the one that it replaces: an answer to a wish, or other permissions."""
+    return bool(ancestors) and ancestors[0] == brief(entry)
 
 
 def lineage(*versions: Base | None) -> tuple[str, ...]:

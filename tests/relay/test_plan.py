@@ -144,6 +144,16 @@ def test_what_we_pushed_is_replaced_only_by_somebody_who_had_it(version, ancesto
     assert judge(entry("L"), base("L", version=3), remote) is verdict
 
 
+@pytest.mark.parametrize("there", ["gone", "R"])
+def test_who_repeats_a_content_gives_way_to_who_replaced_it_at_the_same_time(there):
+    answer = record("L", version=3, ancestors=("L", "older"))
+    other = record(there, version=3, ancestors=("L", "older"))
+    assert max(answer, other, key=Record.precedence) is other
+    assert judge(entry("L"), answer.base(), other) is Verdict.FETCH
+    edit = record("L", version=3, ancestors=("older",))
+    assert judge(entry("L"), edit.base(), other) is not Verdict.FETCH
+
+
 def test_a_deletion_that_did_not_know_the_edit_loses_against_it():
     assert judge(entry("L"), base("L", 2), descendant("gone", "B")) is Verdict.SEND
     assert judge(entry("gone"), base("gone", 2), descendant("R", "B")) is Verdict.FETCH
