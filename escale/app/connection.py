@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -206,6 +207,10 @@ class Connection:
         client.relay.store.sweep(client.settings.lock_timeout_s)
         client.ledger.forget_sightings(self._clock.now() - SIGHTING_S_MAX)
         self._swept_at = self._clock.monotonic()
+
+    def sweep_soon(self) -> None:
+        """The line was cut: what an upload has left is removed when the relay answers again."""
+        self._swept_at = -math.inf
 
     def close(self) -> None:
         """Let go of the store's connections and of the ledger."""

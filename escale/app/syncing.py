@@ -79,6 +79,8 @@ class SyncLoop:
             self._run(client, survey)
         except EscaleError as error:
             self._summary.failed(error)
+            if isinstance(error, Unreachable):
+                self._connection.sweep_soon()
             raise
         settles_in_s = self._settle_s if self._has_unsettled else 0.0
         result = self._summary.ended(client.tally, survey.used, self._clock.now(), settles_in_s)
@@ -224,16 +226,15 @@ class SyncLoop:
             self._connection.presence.passed(self._clock.now(), self._adopting)
 
     def _clear_up(self, client: Client) -> None:
-        """Directories that were deleted elsewhere, now that their files are.  One that is not empty in two passes holds
-        what somebody made or edited, and that beats the deletion: the next pass tells the others that it is there."""
+        """Directories that were deleted elsewhere, now that their files are.  One that is not empty holds what somebody
+        made or edited, or what the relay will tell later to be deleted, too: it stays for as long as there is any."""
         leftover, client.leftover = client.leftover, []
         for record in sorted(leftover, key=lambda record: record.path, reverse=True):
             page = client.relay.format.page_of(record.path)
             local = Local(client.contents.pages[page], self._bases[page])
             remove(client, [record], local)
-            is_left = record in client.leftover and client.holds_below(record.path)
-            if is_left and client.has_met(f"directory {record.path} is left at {record.version}"):
-                client.agree([record], local)
+            if record in client.leftover and client.holds_below(record.path):
+                client.imply(local.entries[record.path])
         client.leftover = []
 
     def _put_in_order(self, client: Client, view: PageView) -> None:

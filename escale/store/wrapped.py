@@ -5,14 +5,16 @@ Usual order, from the outside: RetryingStore(CountingStore(S3Store(...))): a ret
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO, TypeVar, cast
 
 from ..clock import Backoff, Clock
-from ..errors import Missing, Unreachable
+from ..errors import Missing, StoreError, Unreachable
 from ..stream import PIECE, stream_of
 from .blob import BlobInfo, BlobStore
 
@@ -76,11 +78,20 @@ class RetryingStore(WrapperStore):
             return self.inner.put(name, source)
         start = source.tell()
 
+        tries = 0
+
         def attempt() -> int:
+            nonlocal tries
+            tries += 1
             source.seek(start)
             return self.inner.put(name, source)
 
-        return self._persist(attempt)
+        sent = self._persist(attempt)
+        if tries > 1:
+            # What broke off may have left a part that nobody could remove over a line that was cut.
+            with suppress(StoreError):
+                self.inner.sweep(math.inf)
+        return sent
 
     def create(self, name: str, data: bytes) -> bool:
         """After a lost answer a taken name may be taken by ourselves: `data` tells, and must be unique."""

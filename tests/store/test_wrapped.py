@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
 from escale.errors import Missing, Refused, Unreachable
-from escale.store.blob import BlobInfo, BlobStore
+from escale.store.blob import BlobInfo, BlobStore, temporary_name
+from escale.store.directory import DirectoryStore
 from escale.store.memory import MemoryStore
 from escale.store.wrapped import ATTEMPTS, CountingStore, RetryingStore, WrapperStore
 from escale.testing.clock import SimClock
@@ -73,6 +75,18 @@ class TestWrappersKeepTheContract(BlobStoreContract):
 
 
 class TestRetrying:
+    def test_what_a_broken_upload_left_goes_when_it_has_succeeded(self, tmp_path: Path) -> None:
+        owner = "0123456789abcdef"
+        directory = DirectoryStore(tmp_path, owner)
+
+        def breaks_off(verb: str, name: str) -> None:
+            if verb == "put" and not list(tmp_path.iterdir()):
+                (tmp_path / temporary_name(owner)).write_bytes(b"a par")
+                raise Unreachable(where="here", reason="the line was cut")
+
+        retrying(HookedStore(directory, breaks_off)).write_bytes("name", b"content")
+        assert [path.name for path in tmp_path.iterdir()] == ["name"]
+
     @pytest.mark.parametrize("verb", VERBS)
     def test_tries_again_with_growing_waits(self, memory: MemoryStore, verb: str) -> None:
         failing, clock = Failing(verb, ATTEMPTS - 1), SimClock()
