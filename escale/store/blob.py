@@ -90,6 +90,10 @@ class BlobStore(ABC):
         """
 
     @abstractmethod
+    def get_range(self, name: str, offset: int, length: int) -> bytes:
+        """So many bytes from the middle of a blob, fewer only where it ends.  Missing when there is no such blob."""
+
+    @abstractmethod
     def put(self, name: str, source: BinaryIO) -> int:
         """Store what `source` yields until its end under `name`, replacing what was there; returns the bytes sent.
 
@@ -114,6 +118,18 @@ class BlobStore(ABC):
 
         Temporary names are left out, and so are directories.
         """
+
+    @abstractmethod
+    def within(self, directory: str) -> BlobStore:
+        """The store of a directory below this one ("data/ab"), over the same connection, for the same thread.
+
+        The directory is made with its first blob; until then it is NoSuchRelay, or empty where there are no
+        directories.
+        """
+
+    @abstractmethod
+    def list_below(self) -> Iterator[BlobInfo]:
+        """All blobs of all directories directly below this one, named "directory/blob", fresh, in no order."""
 
     def info(self, name: str) -> BlobInfo | None:
         """What a listing would say of this one name, or None."""
@@ -156,3 +172,10 @@ def validate_name(name: str) -> str:
     if not name or name in (".", "..") or _BAD.search(name) or len(name.encode("utf-8")) > NAME_LENGTH_MAX:
         raise ValueError(f"not a blob name: {name!r}")
     return name
+
+
+def validate_directory(directory: str) -> str:
+    """The path itself, if each of its components may be a directory below a store; ValueError otherwise."""
+    for component in directory.split("/"):
+        validate_name(component)
+    return directory

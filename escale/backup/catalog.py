@@ -1,0 +1,162 @@
+"""Catalog: which blob lies where, from all index files of a repository, in SQLite.
+
+Only a cache: a catalog that is lost, damaged or of another repository is read again from the store.  It lies on disk,
+so that a repository with millions of blobs takes no memory, and an index file that is known is never fetched again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+
+from ..errors import LocalError, NoLocalSpace
+from .index import IndexFile
+from .pack import BlobKind, PackedBlob
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS indices (number INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL);
+CREATE TABLE IF NOT EXISTS packs (number INTEGER PRIMARY KEY, name BLOB UNIQUE NOT NULL);
+CREATE TABLE IF NOT EXISTS listed (pack INTEGER, source INTEGER, PRIMARY KEY (pack, source)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS listed_by_source ON listed (source);
+CREATE TABLE IF NOT EXISTS blobs (id BLOB, kind INTEGER, pack INTEGER, offset INTEGER, length INTEGER,
+    raw_length INTEGER, PRIMARY KEY (id, kind, pack)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS blobs_by_pack ON blobs (pack);
+"""
+_NUMBER = {BlobKind.DATA: 0, BlobKind.TREE: 1}
+_KIND = {number: kind for kind, number in _NUMBER.items()}
+
+
+class Catalog:
+    """May be asked from several threads at once."""
+
+    def __init__(self, path: Path | None) -> None:
+        """In memory without a path."""
+        self._path = path
+        self._lock = Lock()
+        with self._errors():
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                self._database = _opened(path)
+            except sqlite3.DatabaseError:
+                if path is None:
+                    raise
+                for suffix in ("", "-wal", "-shm"):
+                    with suppress(FileNotFoundError):
+                        path.with_name(path.name + suffix).unlink()
+                self._database = _opened(path)
+
+    def close(self) -> None:
+        """Nothing can be asked afterwards."""
+        with self._lock:
+            self._database.close()
+
+    def index_names(self) -> set[str]:
+        """The index files that are in it."""
+        return {row[0] for row in self._rows("SELECT name FROM indices")}
+
+    def add(self, name: str, index: IndexFile) -> None:
+        """Take in an index file under its name."""
+        with self._transaction() as database:
+            database.execute("INSERT OR IGNORE INTO indices (name) VALUES (?)", (name,))
+            source = database.execute("SELECT number FROM indices WHERE name = ?", (name,)).fetchone()[0]
+            for pack, blobs in index.packs.items():
+                raw = bytes.fromhex(pack)
+                database.execute("INSERT OR IGNORE INTO packs (name) VALUES (?)", (raw,))
+                number = database.execute("SELECT number FROM packs WHERE name = ?", (raw,)).fetchone()[0]
+                database.execute("INSERT OR IGNORE INTO listed VALUES (?, ?)", (number, source))
+                rows = ((it.id, _NUMBER[it.kind], number, it.offset, it.length, it.raw_length) for it in blobs)
+                database.executemany("REPLACE INTO blobs VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Forget index files, and the packs that no other one lists."""
+        with self._transaction() as database:
+            for name in names:
+                found = database.execute("SELECT number FROM indices WHERE name = ?", (name,)).fetchone()
+                if found:
+                    database.execute("DELETE FROM listed WHERE source = ?", found)
+                    database.execute("DELETE FROM indices WHERE number = ?", found)
+            gone = "SELECT number FROM packs WHERE number NOT IN (SELECT pack FROM listed)"
+            database.execute(f"DELETE FROM blobs WHERE pack IN ({gone})")
+            database.execute(f"DELETE FROM packs WHERE number IN ({gone})")
+
+    def find(self, kind: BlobKind, blob_id: bytes) -> list[tuple[str, PackedBlob]]:
+        """Every pack that is said to hold the blob, and where in it."""
+        rows = self._rows(
+            "SELECT name, offset, length, raw_length FROM blobs JOIN packs ON number = pack WHERE id = ? AND kind = ?",
+            (blob_id, _NUMBER[kind]),
+        )
+        return [(name.hex(), PackedBlob(blob_id, kind, *rest)) for name, *rest in rows]
+
+    def has(self, kind: BlobKind, blob_id: bytes) -> bool:
+        """Whether a pack is said to hold it."""
+        return bool(self._rows("SELECT 1 FROM blobs WHERE id = ? AND kind = ? LIMIT 1", (blob_id, _NUMBER[kind])))
+
+    def packs(self) -> set[str]:
+        """All packs that index files list."""
+        return {row[0].hex() for row in self._rows("SELECT name FROM packs")}
+
+    def blobs_of(self, pack: str) -> list[PackedBlob]:
+        """The blobs of a pack, in the order of their places."""
+        rows = self._rows(
+            "SELECT id, kind, offset, length, raw_length FROM blobs"
+            " WHERE pack = (SELECT number FROM packs WHERE name = ?) ORDER BY offset",
+            (bytes.fromhex(pack),),
+        )
+        return [PackedBlob(row[0], _KIND[row[1]], *row[2:]) for row in rows]
+
+    def indices_of(self, pack: str) -> set[str]:
+        """The index files that list a pack."""
+        rows = self._rows(
+            "SELECT indices.name FROM indices JOIN listed ON source = indices.number"
+            " WHERE pack = (SELECT number FROM packs WHERE name = ?)",
+            (bytes.fromhex(pack),),
+        )
+        return {row[0] for row in rows}
+
+    def count(self) -> int:
+        """How many blobs there are; those that are in two packs count twice."""
+        return int(self._rows("SELECT COUNT(*) FROM blobs")[0][0])
+
+    def _rows(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+        with self._lock, self._errors():
+            return self._database.execute(statement, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._errors():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            is_full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+            raise (NoLocalSpace if is_full else LocalError)(path=str(self._path), reason=str(error)) from error
+
+
+def _opened(path: Path | None) -> sqlite3.Connection:
+    connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False, timeout=60.0)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # A catalog that a crash of the machine damages is made again; one that lies about a blob cannot be made so,
+        # as SQLite writes in order.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("damaged")
+        connection.executescript(_SCHEMA)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
