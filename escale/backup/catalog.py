@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from ..errors import LocalError, NoLocalSpace
 from .index import IndexFile
@@ -121,7 +122,7 @@ class Catalog:
         """How many blobs there are; those that are in two packs count twice."""
         return int(self._rows("SELECT COUNT(*) FROM blobs")[0][0])
 
-    def _rows(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    def _rows(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         with self._lock, self._errors():
             return self._database.execute(statement, values).fetchall()
 

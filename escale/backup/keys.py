@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import getpass
 import json
 import secrets
-import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +12,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from ..errors import Corrupt, SecretError
 from .cipher import KEY_BYTES, MasterKey
+from .machine import Machine
 from .moments import text_of
 
 SCRYPT_N = 1 << 15
@@ -89,22 +88,14 @@ class KeyFile:
         return MasterKey.decode(clear, where)
 
 
-def lock_away(master: MasterKey, password: str, now: float) -> KeyFile:
+def lock_away(master: MasterKey, password: str, machine: Machine, now: float) -> KeyFile:
     """A new key file for this password."""
     salt = secrets.token_bytes(SALT_BYTES)
     derived = _derived(password, salt, SCRYPT_N, SCRYPT_R, SCRYPT_P)
     data = derived.seal(master.encode())
-    return KeyFile(
-        text_of(round(now * 1e9)), _user(), socket.gethostname(), SCRYPT_N, SCRYPT_R, SCRYPT_P, salt, data
-    )
+    created = text_of(round(now * 1e9))
+    return KeyFile(created, machine.username, machine.hostname, SCRYPT_N, SCRYPT_R, SCRYPT_P, salt, data)
 
 
 def _derived(password: str, salt: bytes, n: int, r: int, p: int) -> MasterKey:
     return MasterKey.of_bytes(Scrypt(salt=salt, length=KEY_BYTES, n=n, r=r, p=p).derive(password.encode()))
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""

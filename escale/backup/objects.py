@@ -49,7 +49,9 @@ class Objects:
         """All of a kind by name, fresh from the store; what does not look like an object is left out."""
         if kind is Kind.PACK:
             found = self._shelf("data").list_below()
-            blobs = (BlobInfo(blob.name.rpartition("/")[2], blob.size, blob.mtime, blob.tag) for blob in found)
+            blobs: Iterator[BlobInfo] = (
+                BlobInfo(blob.name.rpartition("/")[2], blob.size, blob.mtime, blob.tag) for blob in found
+            )
         else:
             blobs = self._shelf(kind.value).list()
         try:

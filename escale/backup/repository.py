@@ -20,6 +20,7 @@ from .cipher import MasterKey
 from .config import Config
 from .index import IndexFile
 from .keys import KeyFile, WrongPassword, lock_away
+from .machine import Machine
 from .objects import Kind, Objects
 from .pack import BlobKind, PackedBlob
 from .snapshot import Snapshot
@@ -61,12 +62,14 @@ class Repository:
         self._open_store = open_store
 
     @classmethod
-    def init(cls, open_store: Callable[[], BlobStore], password: str, cache: Path | None, now: float) -> Self:
+    def init(
+        cls, open_store: Callable[[], BlobStore], password: str, cache: Path | None, machine: Machine, now: float
+    ) -> Self:
         """Make a repository; RepositoryExists if there is one."""
         objects = Objects(open_store())
         master, config = MasterKey.generate(), Config.generate()
         # The key before the config: a config that nobody can open would keep everybody out for ever.
-        objects.write(Kind.KEY, lock_away(master, password, now).encode())
+        objects.write(Kind.KEY, lock_away(master, password, machine, now).encode())
         if not objects.write_config(master.seal(config.encode())):
             raise RepositoryExists(where=objects.url)
         return cls(objects, master, config, Catalog(_catalog_path(cache, config)), open_store)
@@ -165,9 +168,9 @@ class Repository:
         """Store a version; it exists from now on."""
         return snapshot.named(self.write_unpacked(Kind.SNAPSHOT, snapshot.encode()))
 
-    def add_key(self, password: str, now: float) -> str:
+    def add_key(self, password: str, machine: Machine, now: float) -> str:
         """One more password; returns the name of its key file."""
-        return self.objects.write(Kind.KEY, lock_away(self.master, password, now).encode())
+        return self.objects.write(Kind.KEY, lock_away(self.master, password, machine, now).encode())
 
 
 def _unlocked(objects: Objects, password: str) -> MasterKey:
