@@ -15,7 +15,7 @@ from .snapshot import Snapshot
 from .tree import decode_tree
 
 DEPTH_MAX = 2000
-"""Directories within each other; a tree that is deeper was made by a hand, not by a backup (paths end at 4096 bytes)."""
+"""Directories within each other; what is deeper was made by a hand, not by a backup: paths end at 4096 bytes."""
 
 LATEST = "latest"
 _HEX = re.compile(r"[0-9a-f]{1,64}")
