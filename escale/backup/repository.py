@@ -16,7 +16,7 @@ import zstandard
 from ..errors import Corrupt, Missing, PeerError, UserError
 from ..store.blob import BlobStore
 from .catalog import Catalog
-from .cipher import MasterKey
+from .cipher import OVERHEAD, MasterKey
 from .config import Config
 from .index import IndexFile
 from .keys import KeyFile, WrongPassword, lock_away
@@ -59,6 +59,8 @@ class Repository:
         self.master = master
         self.config = config
         self.catalog = catalog
+        self.missing: set[str] = set()
+        """Packs that index files list and that are not there, or not whole: what they hold is to be stored again."""
         self._open_store = open_store
 
     @classmethod
@@ -114,12 +116,16 @@ class Repository:
 
     # --- blobs
 
-    def load_blob(self, kind: BlobKind, blob_id: bytes) -> bytes:
-        """The clear bytes, verified; from whichever pack has them whole.  Corrupt if none has, or no index knows it."""
+    def load_blob(self, kind: BlobKind, blob_id: bytes, objects: Objects | None = None) -> bytes:
+        """The clear bytes, verified; from whichever pack has them whole.  Corrupt if none has, or no index knows it.
+
+        `objects`: the connection to use, if not our own.
+        """
+        objects = objects or self.objects
         last: Exception | None = None
         for pack, place in self.catalog.find(kind, blob_id):
             try:
-                sealed = self.objects.read_part(Kind.PACK, pack, place.offset, place.length)
+                sealed = objects.read_part(Kind.PACK, pack, place.offset, place.length)
                 return self.opened(sealed, place, pack)
             except (Corrupt, Missing) as error:
                 last = error
@@ -136,6 +142,14 @@ class Repository:
             raise Corrupt(where=where, reason=f"blob {place.id.hex()[:12]} is not what its id tells")
         return clear
 
+    def length_of(self, kind: BlobKind, blob_id: bytes) -> int | None:
+        """Of the clear bytes; None if no index knows the blob."""
+        found = self.catalog.find(kind, blob_id)
+        if not found:
+            return None
+        place = found[0][1]
+        return place.length - OVERHEAD if place.raw_length is None else place.raw_length
+
     # --- files of their own
 
     def read_unpacked(self, kind: Kind, name: str) -> bytes:
@@ -148,10 +162,10 @@ class Repository:
             raise Corrupt(where=where, reason="it is of a kind that escale does not know")
         return _decompressed(clear[1:], RAW_BYTES_MAX, where)
 
-    def write_unpacked(self, kind: Kind, clear: bytes) -> str:
-        """Store one, durably; returns its name."""
+    def write_unpacked(self, kind: Kind, clear: bytes, objects: Objects | None = None) -> str:
+        """Store one, durably, over the connection of a thread if it is not ours; returns its name."""
         compressed = zstandard.ZstdCompressor(level=LEVEL).compress(clear)
-        return self.objects.write(kind, self.master.seal(_COMPRESSED + compressed))
+        return (objects or self.objects).write(kind, self.master.seal(_COMPRESSED + compressed))
 
     def snapshots(self) -> Iterator[Snapshot | PeerError]:
         """All versions, in no order; in the place of those that are damaged, what is wrong with them."""
