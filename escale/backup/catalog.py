@@ -15,11 +15,12 @@ from typing import Any
 
 from ..errors import LocalError, NoLocalSpace
 from .index import IndexFile
-from .pack import BlobKind, PackedBlob
+from .pack import BlobKind, PackedBlob, pack_bytes
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS indices (number INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL);
-CREATE TABLE IF NOT EXISTS packs (number INTEGER PRIMARY KEY, name BLOB UNIQUE NOT NULL);
+CREATE TABLE IF NOT EXISTS packs (number INTEGER PRIMARY KEY, name BLOB UNIQUE NOT NULL, size INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS listed (pack INTEGER, source INTEGER, PRIMARY KEY (pack, source)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS listed_by_source ON listed (source);
 CREATE TABLE IF NOT EXISTS blobs (id BLOB, kind INTEGER, pack INTEGER, offset INTEGER, length INTEGER,
@@ -49,6 +50,8 @@ class Catalog:
                     with suppress(FileNotFoundError):
                         path.with_name(path.name + suffix).unlink()
                 self._database = _opened(path)
+        # The first run over a place asks for every blob; the answer needs no question then.
+        self._is_empty = not self.count()
 
     def close(self) -> None:
         """Nothing can be asked afterwards."""
@@ -61,20 +64,22 @@ class Catalog:
 
     def add(self, name: str, index: IndexFile) -> None:
         """Take in an index file under its name."""
+        self._is_empty = False
         with self._transaction() as database:
             database.execute("INSERT OR IGNORE INTO indices (name) VALUES (?)", (name,))
             source = database.execute("SELECT number FROM indices WHERE name = ?", (name,)).fetchone()[0]
             for pack, blobs in index.packs.items():
                 raw = bytes.fromhex(pack)
-                database.execute("INSERT OR IGNORE INTO packs (name) VALUES (?)", (raw,))
+                database.execute("INSERT OR IGNORE INTO packs (name, size) VALUES (?, ?)", (raw, pack_bytes(blobs)))
                 number = database.execute("SELECT number FROM packs WHERE name = ?", (raw,)).fetchone()[0]
                 database.execute("INSERT OR IGNORE INTO listed VALUES (?, ?)", (number, source))
                 rows = ((it.id, _NUMBER[it.kind], number, it.offset, it.length, it.raw_length) for it in blobs)
                 database.executemany("REPLACE INTO blobs VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def remove(self, names: Iterable[str]) -> None:
-        """Forget index files, and the packs that no other one lists."""
+        """Forget index files, the packs that no other one lists, and the notes, which told of more."""
         with self._transaction() as database:
+            database.execute("DELETE FROM notes")
             for name in names:
                 found = database.execute("SELECT number FROM indices WHERE name = ?", (name,)).fetchone()
                 if found:
@@ -94,11 +99,17 @@ class Catalog:
 
     def has(self, kind: BlobKind, blob_id: bytes) -> bool:
         """Whether a pack is said to hold it."""
+        if self._is_empty:
+            return False
         return bool(self._rows("SELECT 1 FROM blobs WHERE id = ? AND kind = ? LIMIT 1", (blob_id, _NUMBER[kind])))
 
     def packs(self) -> set[str]:
         """All packs that index files list."""
         return {row[0].hex() for row in self._rows("SELECT name FROM packs")}
+
+    def pack_sizes(self) -> dict[str, int]:
+        """The bytes that each of them should have."""
+        return {row[0].hex(): row[1] for row in self._rows("SELECT name, size FROM packs")}
 
     def blobs_of(self, pack: str) -> list[PackedBlob]:
         """The blobs of a pack, in the order of their places."""
@@ -117,6 +128,16 @@ class Catalog:
             (bytes.fromhex(pack),),
         )
         return {row[0] for row in rows}
+
+    def note(self, key: str, value: str) -> None:
+        """Remember something about what is in it, until less is."""
+        with self._transaction() as database:
+            database.execute("REPLACE INTO notes VALUES (?, ?)", (key, value))
+
+    def noted(self, key: str) -> str:
+        """What was remembered, or ""."""
+        rows = self._rows("SELECT value FROM notes WHERE key = ?", (key,))
+        return str(rows[0][0]) if rows else ""
 
     def count(self) -> int:
         """How many blobs there are; those that are in two packs count twice."""

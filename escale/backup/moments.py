@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -17,11 +18,18 @@ def text_of(ns: int) -> str:
     """In UTC, without trailing zeros, as Go's RFC3339Nano."""
     ns = min(max(ns, YEAR_0_NS + 366 * 86400 * 10**9), YEAR_10000_NS - 1)
     seconds, rest = divmod(ns, 10**9)
+    if not rest:
+        return f"{_second_text(seconds)}Z"
+    return f"{_second_text(seconds)}.{f'{rest:09d}'.rstrip('0')}Z"
+
+
+@lru_cache(1 << 12)
+def _second_text(seconds: int) -> str:
+    # Remembered, for files that were unpacked together have the same times.
     days, of_day = divmod(seconds, 86400)
     day = datetime.fromordinal(_EPOCH.toordinal() + days)
     hour, minute, second = of_day // 3600, of_day // 60 % 60, of_day % 60
-    fraction = f".{rest:09d}".rstrip("0") if rest else ""
-    return f"{day.year:04d}-{day.month:02d}-{day.day:02d}T{hour:02d}:{minute:02d}:{second:02d}{fraction}Z"
+    return f"{day.year:04d}-{day.month:02d}-{day.day:02d}T{hour:02d}:{minute:02d}:{second:02d}"
 
 
 def ns_of(text: str) -> int:

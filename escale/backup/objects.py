@@ -13,10 +13,11 @@ from __future__ import annotations
 import enum
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..errors import Corrupt, Missing, NoSuchRelay
 from ..store.blob import BlobInfo, BlobStore
+from ..stream import stream_of
 
 _ID = re.compile(r"[0-9a-f]{64}")
 OBJECT_BYTES_MAX = 512 << 20
@@ -78,6 +79,16 @@ class Objects:
         """Store an object, durably; returns its name.  The same bytes twice are the same object."""
         name = hashlib.sha256(data).hexdigest()
         self._place(kind, name).write_bytes(name, data)
+        return name
+
+    def write_parts(self, kind: Kind, parts: Sequence[bytes]) -> str:
+        """The same for bytes that lie in pieces, without a copy of all of them."""
+        hashed = hashlib.sha256()
+        for part in parts:
+            hashed.update(part)
+        name = hashed.hexdigest()
+        with stream_of(iter(parts)) as source:
+            self._place(kind, name).put(name, source)
         return name
 
     def delete(self, kind: Kind, name: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..errors import Corrupt
@@ -65,10 +65,14 @@ class Pack:
         self._parts.append(sealed)
         self.size += len(sealed)
 
-    def finish(self, master: MasterKey) -> bytes:
-        """All of it with its table of contents: the bytes to store."""
+    def parts(self, master: MasterKey) -> list[bytes]:
+        """The bytes to store, in pieces: the blobs and the table of contents."""
         header = master.seal(encode_header(self.blobs))
-        return b"".join((*self._parts, header, _TRAILER.pack(len(header))))
+        return [*self._parts, header, _TRAILER.pack(len(header))]
+
+    def finish(self, master: MasterKey) -> bytes:
+        """The same in one."""
+        return b"".join(self.parts(master))
 
 
 def encode_header(blobs: Iterable[PackedBlob]) -> bytes:
@@ -81,6 +85,12 @@ def encode_header(blobs: Iterable[PackedBlob]) -> bytes:
         else:
             entries.append(_COMPRESSED.pack(number, blob.length, blob.raw_length, blob.id))
     return b"".join(entries)
+
+
+def pack_bytes(blobs: Sequence[PackedBlob]) -> int:
+    """How long a pack of these blobs is."""
+    entries = sum(_PLAIN.size if blob.raw_length is None else _COMPRESSED.size for blob in blobs)
+    return sum(blob.length for blob in blobs) + entries + OVERHEAD + _TRAILER.size
 
 
 def header_length(trailer: bytes, pack_size: int, where: str) -> int:

@@ -22,8 +22,12 @@ EMPTY_TREE = b'{"nodes":[]}\n'
 def encode_tree(nodes: Iterable[Node]) -> bytes:
     """Sorted by the bytes of their names."""
     ordered = sorted(nodes, key=lambda node: os.fsencode(node.name))
-    text = _ENCODER.encode({"nodes": [node.as_json() for node in ordered]})
-    return (text.translate(_GO_ESCAPES) + "\n").encode("utf-8", "surrogateescape")
+    return f'{{"nodes":[{",".join(map(encode_node, ordered))}]}}\n'.encode("utf-8", "surrogateescape")
+
+
+def encode_node(node: Node) -> str:
+    """One node as it stands in the text of its tree."""
+    return _ENCODER.encode(node.as_json()).translate(_GO_ESCAPES)
 
 
 def decode_tree(clear: bytes, where: str) -> list[Node]:

@@ -1,0 +1,104 @@
+"""Proof: before a version is called saved, the store is asked whether it has what the version relies on.
+
+A listing is compared with the index: every pack and every index file, sizes included.  Then a sample is read back and
+hashed: a pack of this run, and the next few of the older ones in the order of their names, so that after as many runs
+each of them was read.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+
+from ..errors import Corrupt, EscaleError, Missing, StoreError
+from .objects import Kind
+from .pack import BlobKind, read_contents
+from .repository import Repository
+
+WHOLE = "whole"
+"""The note of a catalog that says below which tree every blob was known when it was saved."""
+
+_LAST = "last pack read"
+_RUNS = 64
+"""After so many runs each old pack was read; but not more than these at a time:"""
+_OLDER_MAX = 8
+
+
+class ProofFailed(StoreError):
+    """{where} does not keep what is stored there: {reason}"""
+
+    code = "B402"
+    advice = "No version was written by this run; older ones are untouched. Look at the disk, or for who deletes there."
+
+
+class Proof:
+    """For one run over a repository, by one thread."""
+
+    def __init__(self, repository: Repository, rng: random.Random | None = None) -> None:
+        self._repository = repository
+        self._rng = rng or random.SystemRandom()
+
+    def look(self) -> list[EscaleError]:
+        """Bring the catalog up to date before a run, and `missing` of the repository; returns what is damaged."""
+        damaged: list[EscaleError] = [*self._repository.refresh()]
+        return damaged + self._listed()
+
+    def prove(self, fresh: Mapping[str, int]) -> list[EscaleError]:
+        """After a run that stored the `fresh` packs; returns what was found to be damaged now and not before.
+
+        It is in `missing` then, so that another pass stores anew what this run needs of it.
+        """
+        repository = self._repository
+        damaged = self._listed()
+        listed = {blob.name for blob in repository.objects.list(Kind.INDEX)}
+        if gone := repository.catalog.index_names() - listed:
+            repository.catalog.remove(gone)
+            damaged += [Missing(where=f"{repository.objects.url}/{Kind.INDEX.value}", name=name) for name in gone]
+        for pack in self._sample(fresh):
+            damaged += self._read(pack)
+        return damaged
+
+    def doubt(self, kind: BlobKind, blob_id: bytes) -> None:
+        """A blob could not be read: whatever packs should have it are not to be relied on."""
+        self._repository.missing.update(pack for pack, _ in self._repository.catalog.find(kind, blob_id))
+
+    def _listed(self) -> list[EscaleError]:
+        """What a listing shows to be missing or of another size."""
+        repository = self._repository
+        sizes = {blob.name: blob.size for blob in repository.objects.list(Kind.PACK)}
+        damaged: list[EscaleError] = []
+        for pack, size in repository.catalog.pack_sizes().items():
+            if pack in repository.missing or sizes.get(pack) == size:
+                continue
+            if pack in sizes:
+                # restic may list a part of a pack only; its name tells whether it is whole.
+                damaged += self._read(pack)
+            else:
+                repository.missing.add(pack)
+                damaged.append(Missing(where=f"{repository.objects.url}/{Kind.PACK.value}", name=pack))
+        return damaged
+
+    def _sample(self, fresh: Mapping[str, int]) -> Iterator[str]:
+        repository = self._repository
+        if fresh:
+            yield self._rng.choice(sorted(fresh))
+        older = sorted(repository.catalog.packs() - set(fresh) - repository.missing)
+        if not older:
+            return
+        last = repository.catalog.noted(_LAST) or self._rng.choice(older)
+        start = next((number for number, pack in enumerate(older) if pack > last), 0)
+        count = min(_OLDER_MAX, -(-len(older) // _RUNS))
+        chosen = (older[start:] + older[:start])[:count]
+        yield from chosen
+        repository.catalog.note(_LAST, chosen[-1])
+
+    def _read(self, pack: str) -> list[EscaleError]:
+        """Read a pack to its end; its name is the digest of its bytes."""
+        repository = self._repository
+        try:
+            data = repository.objects.read(Kind.PACK, pack)
+            read_contents(data, repository.master, repository.objects.where(Kind.PACK, pack))
+        except (Corrupt, Missing) as error:
+            repository.missing.add(pack)
+            return [error]
+        return []
