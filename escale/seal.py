@@ -25,7 +25,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 from .clock import Clock
 from .errors import ExposedSecret, Forged, LocalError, NoLocalSpace, SecretError
@@ -119,6 +119,9 @@ class Seal(ABC):
 
     name_key: bytes
     """Secret for names on the relay (`digest.short_name`); empty if names are to be seen."""
+
+    growth: ClassVar[float] = 1.001
+    """How many times larger a large blob may become."""
 
     @abstractmethod
     def seal(self, source: BinaryIO, context: str) -> BinaryIO: ...
@@ -239,6 +242,8 @@ class FernetSeal(Seal):
     be released before the signature at the very end was checked, `unseal` spools the token to an unnamed file in
     `directory` (NoLocalSpace).  Composed here because the library's Fernet class holds everything in memory.
     """
+
+    growth = 1.334
 
     def __init__(self, key: Key, clock: Clock, directory: Path) -> None:
         self._signing, self._encrypting = key.secret[:16], key.secret[16:]

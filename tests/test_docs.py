@@ -106,6 +106,18 @@ def test_every_test_that_proves_a_promise_exists():
     assert not [word for word in named if "::test_" not in word or not _PLACE.fullmatch(word) or not exists(word)]
 
 
+def test_nothing_is_proved_by_a_test_that_is_expected_to_fail():
+    named = {word for _, _, proofs in promises() for word in _CODE.findall(proofs)}
+    trees = {place: ast.parse((ROOT / place).read_text()) for place in {word.partition("::")[0] for word in named}}
+    failing = {
+        f"{place}::{node.name}"
+        for place, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and any("xfail" in ast.dump(one) for one in node.decorator_list)
+    }
+    assert not named & failing
+
+
 @pytest.mark.parametrize("page", sorted((ROOT / "doc/howto").glob("*.md")), ids=name_of)
 def test_settings_in_examples_are_settings(page):
     from escale.conf.table import KEYS

@@ -32,7 +32,7 @@ HOMES = {
     "tarfile": ("relay.archive",),
     "bz2": ("relay.archive", "relay.compression", "relay.format07_index", "relay.codec"),
     "boto3": ("store.s3",),
-    "httpx": ("store.webdav",),
+    "httpx": ("store.webdav", "store.webdav_answers"),
     "ftplib": ("store.ftp", "store.ftp_session"),
     "sqlite3": ("files.ledger",),
 }

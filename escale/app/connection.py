@@ -121,14 +121,16 @@ class Connection:
 
     @property
     def stale(self) -> dict[str, float]:
-        """Pullers of the roster that have given no sign of life for too long, and how many seconds ago by our clock."""
+        """Pullers of the roster that have given no sign of life for too long, and named ones that have not come: since
+        how many seconds, by our clock."""
         if self._roster is None or self._ledger is None:
             return {}
         now = self._clock.now()
-        silent = {
-            one.name: now - self._ledger.sighting(one.sign_of_life, now)
-            for one in self._roster.others(self._parts.client)
-        }
+        signs = {one.name: one.sign_of_life for one in self._roster.others(self._parts.client)}
+        known = {one.name for one in self._roster.participants}
+        never_came = (self._parts.pullers or frozenset()) - known - {self._parts.client}
+        signs |= {name: f"client {name} has not come" for name in never_came}
+        silent = {name: now - self._ledger.sighting(sign, now) for name, sign in signs.items()}
         return {name: age for name, age in silent.items() if age >= self._parts.stale_after_s}
 
     def open(self, report: Reporter) -> Client:

@@ -26,13 +26,14 @@ Bases = dict[str, dict[str, Base]]
 class Look:
     """The folder during one pass.
 
-    `entries` by page and path; `untouchable`, `moved` and `now_ns` as in Local; `unseen`: beginnings of paths where the
-    scan could not look; `has_unsettled`: whether files were left out because they had just been changed.
+    `entries` by page and path; `untouchable`, `held`, `moved` and `now_ns` as in Local; `unseen`: beginnings of paths
+    where the scan could not look; `has_unsettled`: whether files were left out because they had just been changed.
     """
 
     now_ns: int = 0
     entries: dict[str, dict[str, Entry]] = field(default_factory=dict)
     untouchable: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
     unseen: tuple[str, ...] = ()
     rules: Rules = field(default_factory=Rules)
     moved: frozenset[str] = frozenset()
@@ -60,7 +61,7 @@ class Look:
         excluded = frozenset(path for path, entry in away.items() if self.excludes(entry)) | client.impossible.keys()
         unseen = frozenset(path for path in away if path.startswith(self.unseen))
         deletes = client.settings.deletes
-        local = Local(entries, bases, self.untouchable | unseen, excluded, self.moved, deletes, self.now_ns)
+        local = Local(entries, bases, self.untouchable | unseen, excluded, self.moved, deletes, self.now_ns, self.held)
         client.recognise(records, local)
         _hash(client, local, to_hash(local, records))
         return local
@@ -91,7 +92,8 @@ def guard_deletions(client: Client, found: Look, bases: Bases, guard: Guard) -> 
     agreed = sum(base.entry.is_file for page in bases.values() for base in page.values())
     held = guard.hold(files, agreed, client.clock.now())
     if held is not None:
-        found.untouchable |= missing.keys()
+        # Directories and links wait with the files, moved files and those that were approved do not.
+        found.held = frozenset(held.paths).union(path for path, entry in missing.items() if not entry.is_file)
         _tell_held(client, held, missing)
 
 

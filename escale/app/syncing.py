@@ -20,6 +20,7 @@ from ..errors import EscaleError, NoLocalSpace, NoSuchRelay, PeerError, RelayInU
 from ..events import Event, Item, PassBegan, Problem, Reporter
 from ..files.tree import Entry
 from ..relay.apply import remove
+from ..relay.budget import UNLIMITED, Room
 from ..relay.client import Client, PageState, Tally, problem_event
 from ..relay.contents import Contents
 from ..relay.plan import Local, PullPlan, PushPlan, forgotten, plan_pull, plan_push
@@ -40,9 +41,6 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 DAY_S = 86400
-
-UNLIMITED = 1 << 62
-"""Bytes; where nobody set a quota."""
 
 IDLE_PASSES = 10
 """Passes without anything to do until the wait has grown from half the refresh to all of it, as in 0.7."""
@@ -99,7 +97,7 @@ class SyncLoop:
             local = found.local(client, state, self._bases.setdefault(page, {}))
             updates = [update for _, update in state.updates]
             pull = plan_pull(local, state.index.records, updates, client.settings.mode)
-            push = plan_push(local, state.index.records, client.name, client.settings.mode, UNLIMITED, UNLIMITED)
+            push = plan_push(local, state.index.records, client.name, client.settings.mode, UNLIMITED, Room())
             events.extend(_previewed(self.name, state, local, pull, push))
         return events
 
@@ -152,12 +150,12 @@ class SyncLoop:
             view = survey.pages.get(page, PageView(page))
             if not self._stopping.is_set() and (after := self._guarded(client, view, self._pull, found)):
                 pulled[page] = after
-        used = survey.used
+        room = Room() if self._quota is None else Room.of(self._quota, survey, client.relay.growth)
         # What lies deeper goes first: whoever reads meanwhile finds no file where another file still has its directory.
         for page in reversed(pulled):
             state, local = pulled[page]
             if not self._stopping.is_set():
-                used += self._guarded(client, state.view, self._push, (state, local, used)) or 0
+                room = room.without(self._guarded(client, state.view, self._push, (state, local, room)) or 0)
         if not self._stopping.is_set():
             self._finish(client)
 
@@ -245,13 +243,12 @@ class SyncLoop:
             remove(client, forgotten(client.name, local, state.index.records), local)
         return pull_page(client, state, local, pullers), local
 
-    def _push(self, client: Client, view: PageView, argument: tuple[PageState, Local, int]) -> int:
+    def _push(self, client: Client, view: PageView, argument: tuple[PageState, Local, Room]) -> int:
         """Send what is new on a page; returns how many bytes that added to the relay (an estimate from above)."""
-        state, local, used = argument
+        state, local, room = argument
         pullers = self._connection.pullers
         before = client.tally.up_bytes
         if client.settings.mode.pushes:
-            room = UNLIMITED if self._quota is None else self._quota - used
             push_page(client, state, local, pullers, room, self._quota)
         _explain_lying(client, state, pullers)
         return client.tally.up_bytes - before

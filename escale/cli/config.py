@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from .. import __path__ as ours
 from .. import errors
+from ..app.notices import NOTICES, Notice
 from ..conf.faults import FAULTS, Fault, in_general
 from ..conf.keys import Key
 from ..conf.kinds import Patterns
@@ -183,7 +184,7 @@ def _pattern_rows() -> Iterator[tuple[str, ...]]:
 
 
 def _code_text(code: str) -> str:
-    """All that is known of a code: the faults of configurations, and the classes of errors."""
+    """All that is known of a code: the faults of configurations, the classes of errors, and what else is told."""
     for part in pkgutil.walk_packages(ours, "escale."):
         if part.name.startswith(PARTS_WITH_ERRORS):
             importlib.import_module(part.name)
@@ -191,7 +192,8 @@ def _code_text(code: str) -> str:
     classes = [_class_lines(error) for error in _error_classes(errors.EscaleError) if error.code == code]
     keys = [key.name for key in KEYS if code in key.codes]
     about = [f"  settings that may meet it: {', '.join(keys)}"] if keys else []
-    lines = [line for group in (*faults, *classes) for line in group]
+    notices = [_notice_lines(notice) for notice in NOTICES if notice.code == code]
+    lines = [line for group in (*faults, *classes, *notices) for line in group]
     return "\n".join([code, *lines, *about]) if lines else ""
 
 
@@ -206,6 +208,10 @@ def _class_lines(error: type[errors.EscaleError]) -> list[str]:
     lines = [f"  {in_general(first)}", *(f"    {line.strip()}" for line in rest.splitlines() if line.strip())]
     lines += [f"    {line}" for line in in_general(error.advice).splitlines()]
     return [*lines, f"    the command ends with {error.exit_code}"]
+
+
+def _notice_lines(notice: Notice) -> list[str]:
+    return [f"  {notice.message}", *(f"    {line}" for line in notice.why.splitlines())]
 
 
 def _error_classes(root: type[errors.EscaleError]) -> Iterator[type[errors.EscaleError]]:

@@ -94,7 +94,7 @@ DELETIONS = (
         _GONE,
         choice("trash", "propagate", "keep"),
         "Whether deletions travel. What was deleted on another machine goes to the trash here (trash), is in the trash"
-        " only until the next pass (propagate), or stays, and comes back there (keep, as in 0.7).",
+        " only until the next pass (propagate), or stays, and what was deleted here comes back (keep, as in 0.7).",
         default_text="trash; with relay format 0.7: keep, and nothing else",
         scope=BOTH,
         since=NEW,

@@ -17,23 +17,23 @@ from pathlib import Path
 from ..clock import Clock
 from ..digest import DEFAULT
 from .directories import Directories
-from .durable import sync
+from .durable import PATH_BYTES_MAX, sync
 from .install import install
 from .kept import Cause
 from .known import Known
 from .ledger import Ledger
 from .make import change_mode, make
 from .marker import identity_of, mark
-from .outcome import Installed, Outcome
+from .outcome import REFUSED_NAMES, Installed, Outcome
 from .remove import remove
 from .rules import Rules
 from .scan import Scan, scan
-from .site import Motive, Site
+from .site import TOO_LONG, Motive, Site
 from .source import Source, open_source
 from .staging import Staged, Staging, sweep_staging
 from .trash import Item, Trash
-from .tree import Entry, Kind, name_bytes, parent_of
-from .trouble import Trouble, local_error, trouble_from
+from .tree import Entry, Kind, name_bytes, parent_of, path_bytes
+from .trouble import Trouble, explanation, local_error, trouble_from
 
 __all__ = ["Cause", "Folder", "Installed", "Item", "Outcome", "Scan", "Source", "Staged", "Staging", "Trash", "Trouble"]
 
@@ -172,6 +172,16 @@ class Folder:
         except OSError:
             return True
         return True
+
+    def why_impossible(self, path: str) -> str | None:
+        """Why nothing can have this path here, in words, as far as that shows without trying; None if it may."""
+        if len(os.fsencode(self.root)) + 1 + len(path_bytes(path)) > PATH_BYTES_MAX:
+            return TOO_LONG
+        try:
+            self._status(path)
+        except OSError as error:
+            return explanation(error) if error.errno in REFUSED_NAMES else None
+        return None
 
     def directory(self, path: str) -> Entry | None:
         """The directory at this path, as a scan would find it; None for anything else."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from .tree import Entry
 from .trouble import explanation, is_disk_full
 
-_REFUSED_NAMES = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
+REFUSED_NAMES = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
 """How file systems refuse a name they cannot store."""
 
 
@@ -55,5 +55,5 @@ def attempt(entry: Entry, act: Callable[[], Installed]) -> Installed:
     except OSError as error:
         if is_disk_full(error):
             raise
-        outcome = Outcome.IMPOSSIBLE if error.errno in _REFUSED_NAMES else Outcome.BLOCKED
+        outcome = Outcome.IMPOSSIBLE if error.errno in REFUSED_NAMES else Outcome.BLOCKED
         return Installed(entry, outcome, reason=explanation(error))

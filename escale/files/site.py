@@ -24,6 +24,8 @@ from .tree import Entry, Kind, display, name_bytes, parent_of, path_bytes, path_
 NAMES_MAX = 1000
 """Conflict copies of one file under one name and a number; more of them are not a conflict but a fault."""
 
+TOO_LONG = "its full path is too long here"
+
 _TAKEN = "this file system takes it for {}"
 
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -64,7 +66,7 @@ class Site:
         file system would put into a directory of another spelling: the next scan would find it under another path.
         """
         if make and len(self._full(path)) > PATH_BYTES_MAX:
-            raise OSError(errno.ENAMETOOLONG, "its full path is too long here")
+            raise OSError(errno.ENAMETOOLONG, TOO_LONG)
         if make and parent_of(path) not in self._spelled:
             self._check_spelling(parent_of(path))
         return Spot.of(self._directories.open(parent_of(path), make), path)

@@ -14,7 +14,6 @@ second batch of the same time, `...-000123-2`.  What arrives comes through here 
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
@@ -108,7 +107,7 @@ class Trash:
                 old = sorted(name for name, age in former.items() if age >= SPARED_S)
                 doomed |= self._oversized(directories, old, size_max)
             for name in doomed:
-                shutil.rmtree(os.fsencode(name), ignore_errors=True, dir_fd=directories.open(PLACE))
+                _remove_all(directories, name)
             deleted = self._deleted(former.keys() - doomed) if deleted_at_once else []
             for kept in deleted:
                 _drop(directories, f"{PLACE}/{kept.batch}", kept.path)
@@ -193,6 +192,45 @@ def _is_directory(status: os.stat_result | None) -> bool:
 
 def _size(directories: Directories, batch: str) -> int:
     return sum(status.st_size for _, status in _walk(directories, f"{PLACE}/{batch}"))
+
+
+def _remove_all(directories: Directories, batch: str) -> None:
+    """Remove a batch, as far as the system lets us.
+
+    Trees may be thousands of levels deep, more than the interpreter recurses and than one may keep open.  So what is
+    deeper is moved up into the batch first.
+    """
+    with suppress(OSError):
+        top = os.dup(directories.open(f"{PLACE}/{batch}"))
+        try:
+            pending = _remove_leaves(b".", top)
+            while pending:
+                name = pending.pop()
+                with suppress(OSError):
+                    pending += _remove_leaves(name, top)
+                    os.rmdir(name, dir_fd=top)
+        finally:
+            os.close(top)
+        os.rmdir(batch, dir_fd=directories.open(PLACE))
+
+
+def _remove_leaves(name: bytes, top: int) -> list[bytes]:
+    """Remove what is not a directory in this one of `top`, move directories up to there; their names there."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
+    moved = []
+    try:
+        for leaf in map(os.fsencode, os.listdir(descriptor)):
+            with suppress(OSError):
+                status = os.stat(leaf, dir_fd=descriptor, follow_symlinks=False)
+                if not stat.S_ISDIR(status.st_mode):
+                    os.unlink(leaf, dir_fd=descriptor)
+                    continue
+                higher = b".%d" % status.st_ino
+                os.rename(leaf, higher, src_dir_fd=descriptor, dst_dir_fd=top)
+                moved.append(higher)
+    finally:
+        os.close(descriptor)
+    return moved
 
 
 def _drop(directories: Directories, top: str, path: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from dataclasses import replace
 
-from ..errors import Corrupt, PeerError
+from ..errors import Corrupt, Missing, PeerError
 from ..events import PageBegan, PageEnded, Progress
 from ..files.staging import Staged, Staging
 from ..files.tree import Entry
@@ -35,7 +35,12 @@ def fetch(client: Client, state: PageState, plan: PullPlan, local: Local) -> Non
         label = client.label(wanted)
         client.tell(PageBegan(client.section, "down", label, len(wanted), total))
         with client.folder.staging() as staging:
-            staged = list(_stage(client, page, update, wanted, staging))
+            try:
+                staged = list(_stage(client, page, update, wanted, staging))
+            except Missing:
+                # All whom the update waited for have it now, and we are not one of them: we ask, like any newcomer.
+                client.wait("peer", "was taken off the relay while we fetched it", [r.entry for r in wanted.values()])
+                continue
             done = install(client, staged, plan.conflicts, local, wanted)
         _judge_delivery(client, update, wanted.keys() - {one.entry.path for one in staged})
         seconds = client.clock.monotonic() - began

@@ -106,11 +106,12 @@ class PageLock:
         return age >= max(self._timeout_s, lock.lease_s)
 
     def clear(self, view: PageView) -> Busy | None:
-        """Remove remnants of ours and stale locks of others; the first lock that has to stay, if any."""
-        for blob in view.locks:
-            if busy := self._clear_one(blob.info.name):
-                return busy
-        return None
+        """Remove remnants of ours and stale locks of others; the first lock that has to stay, if any.
+
+        All are looked at, so that they grow old together and not one after the other.
+        """
+        found = [self._clear_one(blob.info.name) for blob in view.locks]
+        return next((busy for busy in found if busy), None)
 
     def _attempt(self, page: str, mode: str, lease_s: float) -> Held | Busy:
         nonce = f"{self._incarnation}{unique_name(self._rng)}"

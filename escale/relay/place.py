@@ -51,15 +51,20 @@ def settle(client: Client, results: Sequence[Installed], local: Local, wanted: M
             _note_installed(client, result, local)
             done.append(result.entry)
         elif result.outcome is Outcome.IMPOSSIBLE:
-            client.impossible[path] = result.reason
-            local.excluded |= {path}
-            client.skip(path, "name", result.reason, "L204")
+            refuse(client, path, result.reason, local)
         elif result.outcome is Outcome.CHANGED:
             client.skip(path, "changing", f"it changed here while the other version arrived: {result.reason}")
         else:
             client.skip(path, "error", result.reason, "L101")
     client.agree([replace(wanted[entry.path], entry=entry) for entry in done], local)
     return done
+
+
+def refuse(client: Client, path: str, reason: str, local: Local) -> None:
+    """Nothing can have this path here: it is told, and neither fetched nor asked for."""
+    client.impossible[path] = reason
+    local.excluded |= {path}
+    client.skip(path, "name", reason, "L204")
 
 
 def conflict_name(client: Client, path: str) -> str:

@@ -13,12 +13,12 @@ path the whole truth is this table; L, B, R are the three versions, "older" mean
     -           B, gone implied     NOTHING   a directory that was made here only because a file arrived in it
     R           -       -           FETCH     new there
     gone        -       -           SAME
+    R older     L       B           SEND      the relay has gone back to before B, or shows what it was then
     R           L = R   any         SAME      also when both sides made the same edit
-    R           L = R   B = R       SEND      the same, but here the permissions were changed since
+    R           L = R   B = R       SEND      the same, but here the permissions were changed since, and only here
     R           L = R   any         FETCH     the same, but there the permissions were changed
     R           L       B = R       SEND      changed, deleted or made again here
     R           B = L   descends    FETCH     changed or deleted there, by somebody who had B
-    R older     any     any         SEND      the relay has gone back to before B
     gone        L       any         SEND      an edit beats a deletion
     gone        L       -           FETCH     what was deleted there, on a machine that joins (again)
     R           gone    any         FETCH     an edit beats a deletion
@@ -38,6 +38,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..files.tree import Base, Entry, Kind
+from .budget import MEMBER_OVERHEAD, Room, room_for_file, room_for_note
 from .index import Record, Records, State, Update, brief, lineage
 
 
@@ -73,10 +74,10 @@ class Local:
     """The folder's side of one page; push and pull keep it up to date as they go.
 
     `entries` may lack digests where nobody needs them; `untouchable` are paths that must neither be sent nor taken for
-    missing now: still changing, unreadable, in a directory that could not be read, or deleted here and held until the
-    user has approved; `excluded` are those that a rule keeps out for good.  `moved` are digests of contents that left
-    another path since the last pass: the others have them.  `deletes`: whether deletions travel, both ways.
-    `now_ns`: when the folder was looked at.
+    missing now: still changing, unreadable, or in a directory that could not be read; `held` are deletions that the
+    user has not approved yet: not sent, but an edit by somebody else beats them; `excluded` are those that a rule keeps
+    out for good.  `moved` are digests of contents that left another path since the last pass: the others have them.
+    `deletes`: whether deletions travel, both ways.  `now_ns`: when the folder was looked at.
     """
 
     entries: dict[str, Entry]
@@ -86,6 +87,7 @@ class Local:
     moved: frozenset[str] = frozenset()
     deletes: bool = False
     now_ns: int = 0
+    held: frozenset[str] = frozenset()
 
     def mine(self, path: str) -> Entry | None:
         """The local version of a path: an entry, gone if it was agreed on and is missing, None if it never was."""
@@ -118,17 +120,19 @@ class PushPlan:
     """What goes out.
 
     `entries` go into the next update, `records` says as what; `notes` are records that need no content on the relay;
-    `left`: files that do not fit into the update; `stuck`: paths that cannot be sent, with the reason; `lost`: how many
-    of the notes the relay had known before.  `bytes` is the size of the entries, summed once because progress asks for
-    it with every file.
+    `left`: what does not fit now; `big`: files that never will; `stuck`: paths that cannot be sent, with the reason;
+    `lost`: how many of the notes the relay had known before; `growth`: bytes by which the notes make the index longer.
+    `bytes` is the size of the entries, summed once because progress asks for it with every file.
     """
 
     entries: tuple[Entry, ...]
     records: Records
     notes: tuple[Record, ...]
     left: tuple[Entry, ...]
+    big: tuple[Entry, ...]
     stuck: Mapping[str, str]
     lost: int
+    growth: int
     bytes: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -143,6 +147,8 @@ def judge(local: Entry | None, base: Base | None, remote: Record | None) -> Verd
         return _judge_wish(local, base, remote) if local else Verdict.NOTHING
     if local is None:
         return Verdict.SAME if remote.entry.is_gone else Verdict.FETCH
+    if base is not None and 0 < remote.version < base.version:
+        return Verdict.SEND
     if local.same_content(remote.entry):
         return _judge_permissions(local, base, remote)
     if base is None:
@@ -152,7 +158,7 @@ def judge(local: Entry | None, base: Base | None, remote: Record | None) -> Verd
         return Verdict.SEND
     if local.same_content(base.entry) and remote.descends_from(base):
         return Verdict.FETCH
-    return Verdict.SEND if remote.version < base.version else _of_edits(local, remote)
+    return _of_edits(local, remote)
 
 
 def _is_ours_to_tell(local: Entry, base: Base | None) -> bool:
@@ -187,16 +193,21 @@ def _judge_permissions(local: Entry, base: Base | None, remote: Record) -> Verdi
     has_none = local.is_gone or local.kind is Kind.LINK or remote.version == 0
     if has_none or local.mode == remote.entry.mode:
         return Verdict.SAME
-    if base is None or remote.version > base.version or not base.entry.same_content(remote.entry):
+    if base is None or not base.entry.same_content(remote.entry):
         return Verdict.FETCH
-    if remote.version < base.version:
-        return Verdict.SEND
-    return Verdict.SAME if local.mode == base.entry.mode else Verdict.SEND
+    is_newer = remote.version > base.version
+    if local.mode == base.entry.mode:
+        return Verdict.FETCH if is_newer else Verdict.SAME
+    return Verdict.FETCH if is_newer and remote.entry.mode != base.entry.mode else Verdict.SEND
 
 
 def to_hash(local: Local, remote: Records) -> list[str]:
-    """Paths whose content must be read before they can be judged: files changed here, and known on the relay."""
-    return [path for path, entry in local.entries.items() if entry.is_file and entry.digest is None and path in remote]
+    """Paths whose content must be read before they can be judged: files touched here, and known on the relay.
+
+    Or agreed on and not there any more: what the relay has lost or forgotten is told from an edit by its content.
+    """
+    unread = (path for path, entry in local.entries.items() if entry.is_file and entry.digest is None)
+    return [path for path in unread if path in remote or path in local.bases]
 
 
 def plan_pull(local: Local, remote: Records, updates: Iterable[Update], mode: Mode) -> PullPlan:
@@ -242,7 +253,7 @@ def _is_news(record: Record, base: Base | None) -> bool:
 
 
 def plan_push(
-    local: Local, remote: Records, client: str, mode: Mode, size_max: int, room: int, *, needs_content: bool = False
+    local: Local, remote: Records, client: str, mode: Mode, size_max: int, room: Room, *, needs_content: bool = False
 ) -> PushPlan:
     """What a pusher of this name does with a page: pending files in the order of their paths, until their sizes
     reach `size_max` bytes or fill the `room` that the relay has left.  A file larger than `size_max` travels alone.
@@ -264,12 +275,17 @@ def plan_push(
                 lost += base is not None and notes[-1].version == base.version
         elif verdict is Verdict.CONFLICT and not mode.pulls:
             stuck[path] = "changed here and on the relay; a client that only uploads cannot keep both"
-    chosen = _fitting(pending, min(size_max, room), size_max, room)
+    big = tuple(entry for entry in pending if room_for_file(entry) > room.most)
+    fit = [entry for entry in pending if room_for_file(entry) <= room.most]
+    noted, unnoted, growth = _fitting_notes(notes, remote, room.left)
+    # What cannot be noted yet may be the directory of a file that could be sent.
+    chosen = _fitting(fit, size_max, room.left - growth) if not unnoted else 0
     records = {
         entry.path: _record(entry, local.bases.get(entry.path), remote.get(entry.path), client)
-        for entry in pending[:chosen]
+        for entry in fit[:chosen]
     }
-    return PushPlan(tuple(pending[:chosen]), records, tuple(notes), tuple(pending[chosen:]), stuck, lost)
+    left = (*unnoted, *fit[chosen:])
+    return PushPlan(tuple(fit[:chosen]), records, tuple(noted), left, big, stuck, lost, growth)
 
 
 def _to_push(local: Local, remote: Records) -> Iterator[tuple[Entry, Verdict]]:
@@ -280,6 +296,8 @@ def _to_push(local: Local, remote: Records) -> Iterator[tuple[Entry, Verdict]]:
             continue
         mine = local.mine(path)
         assert mine is not None
+        if mine.is_gone and path in local.held:
+            continue
         base = local.bases.get(path) if local.deletes or path in local.entries else None
         yield mine, judge(mine, base, remote.get(path))
 
@@ -352,14 +370,26 @@ def missing_from(index: Records, update: Update) -> list[Record]:
     ]
 
 
-MEMBER_OVERHEAD = 2048
-"""Bytes an archive may need for a file besides its content: two headers and padding."""
-
-
-def _fitting(pending: list[Entry], limit: int, size_max: int, room: int) -> int:
-    total = 0
+def _fitting(pending: list[Entry], size_max: int, room: int) -> int:
+    total = taken = 0
     for count, entry in enumerate(pending):
         total += entry.size + MEMBER_OVERHEAD
-        if total > limit and not (count == 0 and entry.size + MEMBER_OVERHEAD > size_max and total <= room):
+        taken += room_for_file(entry)
+        if taken > room or (count and total > size_max):
             return count
     return len(pending)
+
+
+def _fitting_notes(notes: Iterable[Record], remote: Records, room: int) -> tuple[list[Record], list[Entry], int]:
+    """Those for which there is room, the others, and the room that is taken."""
+    fit: list[Record] = []
+    left: list[Entry] = []
+    taken = 0
+    for note in notes:
+        growth = room_for_note(note, remote)
+        if growth and taken + growth > room:
+            left.append(note.entry)
+        else:
+            fit.append(note)
+            taken += growth
+    return fit, left, taken

@@ -17,6 +17,7 @@ from .client import Client, PageState
 from .fetch import fetch
 from .index import Records, State, Update
 from .lock import Busy, Held
+from .place import refuse
 from .plan import Local, PullPlan, is_complete, missing_from, plan_pull
 from .relay import UpdateView
 
@@ -53,6 +54,13 @@ def pull_page(client: Client, state: PageState, local: Local, pullers: frozenset
 def _plan(client: Client, state: PageState, local: Local) -> PullPlan:
     usable = [_usable(client, update) for view, update in state.updates if view.data is not None]
     plan = plan_pull(local, state.index.records, usable, client.settings.mode)
+    # A client that has just started does not know what it could not store; it would have it sent again and again.
+    reasons = {record.path: client.folder.why_impossible(record.path) for record in plan.absent}
+    if any(reasons.values()):
+        for path, reason in reasons.items():
+            if reason is not None:
+                refuse(client, path, reason, local)
+        plan = plan_pull(local, state.index.records, usable, client.settings.mode)
     client.agree(plan.agreed, local)
     for path, message in plan.blocked.items():
         client.skip(path, "excluded", message)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from ..errors import Changing, EscaleError
 from ..events import Item, PageBegan, PageEnded, Progress
 from .archive import Packer
+from .budget import Room
 from .client import Client, PageState
 from .index import Record, Update
 from .lock import Busy, Held
@@ -22,10 +23,6 @@ from .plan import Local, PushPlan, expected_pullers, plan_push
 
 LEASE_BYTES_PER_S = 20_000
 """A push may hold its lock as long as a very slow line would need; after that others take it for dead."""
-
-
-ROOM_FOR_NOTES = 64 * 1024
-"""Bytes of a quota that are left free for locks, registrations and small changes of an index."""
 
 ON_ITS_WAY = "on the relay, not yet received by everybody"
 
@@ -38,16 +35,18 @@ class LockLost(EscaleError):
 
 
 def push_page(
-    client: Client, state: PageState, local: Local, pullers: frozenset[str], room: int, quota: int | None = None
+    client: Client, state: PageState, local: Local, pullers: frozenset[str], room: Room, quota: int | None = None
 ) -> None:
     """Send what is pending on one page, unless an update is still there or somebody else is at work.
 
-    `room`: bytes that may still be put on the relay, as of the beginning of the pass; `quota`: bytes that may lie there
-    in all, None for any number.
+    `room`: what may still be put on the relay, as of the beginning of the pass; `quota`: bytes that may lie there in
+    all, None for any number.
     """
     plan = _plan(client, state, local, room)
+    if plan.big:
+        client.wait("big", "is larger than disk quota lets the relay hold", plan.big)
     if not plan.entries and not plan.notes:
-        _tell_what_waits(client, plan, room, quota)
+        _tell_what_waits(client, plan, room)
         return
     if state.view.updates and not plan.notes:
         _wait_for_pullers(client, state, plan, pullers)
@@ -59,18 +58,16 @@ def push_page(
     fresh = client.look_again(state.view.page)
     if fresh.view.tags != state.view.tags:
         plan = _plan(client, fresh, local, room)
-    if not plan.entries or fresh.view.updates:
-        _write_notes(client, fresh, local, plan)
-        if plan.entries:
-            _wait_for_pullers(client, fresh, plan, pullers)
-    elif quota is None:
-        _push_locked(client, fresh, local, plan, held)
+    if quota is None or not (plan.growth or (plan.entries and not fresh.view.updates)):
+        _write(client, fresh, local, plan, pullers, room, held)
     else:
-        _push_within(quota, client, fresh, local, plan, held)
+        _write_within(quota, client, fresh, local, plan, pullers, held)
     client.lock.release(held)
 
 
-def _push_within(quota: int, client: Client, state: PageState, local: Local, plan: PushPlan, held: Held) -> None:
+def _write_within(
+    quota: int, client: Client, state: PageState, local: Local, plan: PushPlan, pullers: frozenset[str], held: Held
+) -> None:
     """In turn with all other pushers that have a quota: each measures the room that is left and fills it."""
     turn: Held | Busy | None = None
     if page := client.relay.format.budget_page:
@@ -78,19 +75,26 @@ def _push_within(quota: int, client: Client, state: PageState, local: Local, pla
     if isinstance(turn, Busy):
         _locked_out(client, plan, f"{turn.owner or 'somebody'} is filling the rest of the quota")
         return
-    indices = sum(blob.info.size for blob in state.view.indices)
-    room = quota - client.relay.survey().used - 2 * indices - ROOM_FOR_NOTES
-    plan = _plan(client, state, local, room)
-    if plan.entries:
-        _push_locked(client, state, local, plan, held)
-    else:
-        _write_notes(client, state, local, plan)
-        _tell_what_waits(client, plan, room, quota)
+    room = Room.of(quota, client.relay.survey(), client.relay.growth)
+    _write(client, state, local, _plan(client, state, local, room), pullers, room, held)
     if turn is not None:
         client.lock.release(turn)
 
 
-def _plan(client: Client, state: PageState, local: Local, room: int) -> PushPlan:
+def _write(
+    client: Client, state: PageState, local: Local, plan: PushPlan, pullers: frozenset[str], room: Room, held: Held
+) -> None:
+    if plan.entries and not state.view.updates:
+        _push_locked(client, state, local, plan, held)
+        return
+    _write_notes(client, state, local, plan)
+    if plan.entries:
+        _wait_for_pullers(client, state, plan, pullers)
+    else:
+        _tell_what_waits(client, plan, room)
+
+
+def _plan(client: Client, state: PageState, local: Local, room: Room) -> PushPlan:
     records = state.index.records
     settings = client.settings
     needs_content = client.relay.format.asks_by_removal
@@ -183,12 +187,9 @@ def _remember(client: Client, state: PageState, local: Local, records: Iterable[
     client.tally.up_files += len(records)
 
 
-def _tell_what_waits(client: Client, plan: PushPlan, room: int, quota: int | None) -> None:
-    too_big = [entry for entry in plan.left if quota is not None and entry.size + ROOM_FOR_NOTES > quota]
-    if too_big:
-        client.wait("big", "is larger than disk quota lets the relay hold", too_big)
-    if left := [entry for entry in plan.left if entry not in too_big]:
-        client.wait("quota", f"the relay has room for {max(room, 0)} more bytes", left)
+def _tell_what_waits(client: Client, plan: PushPlan, room: Room) -> None:
+    if plan.left:
+        client.wait("quota", f"the relay has room for {max(room.left, 0)} more bytes", plan.left)
 
 
 def _locked_out(client: Client, plan: PushPlan, message: str) -> None:

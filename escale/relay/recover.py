@@ -132,5 +132,6 @@ def _tell_if_lost(client: Client, view: UpdateView, update: Update) -> None:
     """The name goes before the content: an update whose content went first was not taken away by a client."""
     if view.data is None and update.records and not client.relay.format.overwrites:
         files = sum(record.entry.is_file for record in update.records.values())
-        message = f"the content of {files} files is not on the relay, as it should be; who misses it asks for it again"
+        word = "file" if files == 1 else "files"
+        message = f"the content of {files} {word} is not on the relay, as it should be; who misses it asks for it again"
         client.tell(Problem(client.section, "P431", message, WENT_BACK, exit_code=3))

@@ -89,6 +89,11 @@ class IndexRelay:
         self._seal = seal
         self.relay_id = relay_id
 
+    @property
+    def growth(self) -> float:
+        """By how much sealing makes an archive larger."""
+        return self._seal.growth
+
     # -- looking
 
     def survey(self) -> Survey:

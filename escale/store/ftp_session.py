@@ -336,9 +336,13 @@ def _from_facts(facts: str, name: str) -> BlobInfo | None:
 
 
 def _parse_lines(listing: bytes) -> Iterator[tuple[str, int]]:
-    for line in listing.splitlines():
-        found = _LIST_LINE.fullmatch(line)
-        if found is None or found["kind"] != b"-":
+    """Names and sizes of files; ValueError if not one line is as `ls -l` prints it, which is not to look empty."""
+    lines = [line for line in listing.splitlines() if line.strip() and not line.startswith(b"total")]
+    understood = [found for found in map(_LIST_LINE.fullmatch, lines) if found]
+    if lines and not understood:
+        raise ValueError(f"its listing is in a form of its own: {lines[0][:80]!r}")
+    for found in understood:
+        if found["kind"] != b"-":
             continue
         try:
             name = found["name"].decode()

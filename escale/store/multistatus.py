@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit
 
 from ..errors import Corrupt, Unreachable
-from ..stream import PIECE
 from .blob import BlobInfo
 
 PROPERTIES = (
@@ -20,6 +19,9 @@ PROPERTIES = (
 SIZE_MAX = 256 * 1024 * 1024
 """Bytes of an answer we are willing to parse: some 400 000 blobs."""
 
+RESPONSE_SIZE_MAX = 1024 * 1024
+"""Bytes from the end of one response to that of the next, which has some hundreds."""
+
 ELEMENTS_MAX = 10_000
 """Elements from the end of one response to that of the next, which has a dozen; one takes twenty times its bytes."""
 
@@ -29,18 +31,20 @@ _RESPONSE_DEPTH = 2
 
 
 class Multistatus:
-    """One answer.  `where` is the address it came from, for errors."""
+    """One answer, as it comes in: expat reads a piece to its end, also after it was told to stop, so let them be small.
 
-    def __init__(self, where: str, data: bytes) -> None:
+    `where` is the address it came from, for errors.
+    """
+
+    def __init__(self, where: str, pieces: Iterable[bytes]) -> None:
         self._where = where
-        if len(data) > SIZE_MAX:
-            raise Corrupt(where=where, reason=f"its listing is larger than {SIZE_MAX} bytes")
         self._found: list[BlobInfo] = []
-        parser = ElementTree.XMLParser(target=_Responses(where, self._take))
+        responses = _Responses(where, self._take)
+        parser = ElementTree.XMLParser(target=responses)
         try:
-            # In pieces: expat reads on to the end of what it was given, also after it was told to stop.
-            for start in range(0, len(data), PIECE):
-                parser.feed(data[start : start + PIECE])
+            for piece in pieces:
+                responses.expect(len(piece))
+                parser.feed(piece)
             root = parser.close()
         except ElementTree.ParseError as error:
             # So ends a listing during which a file went away, on servers that notice only after they began to answer.
@@ -97,6 +101,18 @@ class _Responses(ElementTree.TreeBuilder):
         self._take = take
         self._depth = 0
         self._elements = 0
+        self._size = 0
+        self._response_size = 0
+
+    def expect(self, size: int) -> None:
+        """So many bytes come next."""
+        self._size += size
+        self._response_size += size
+        if self._size > SIZE_MAX:
+            raise Corrupt(where=self._where, reason=f"its listing is larger than {SIZE_MAX} bytes")
+        if self._response_size > RESPONSE_SIZE_MAX:
+            reason = f"a response in its listing is larger than {RESPONSE_SIZE_MAX} bytes"
+            raise Corrupt(where=self._where, reason=reason)
 
     def start(self, tag: str, attributes: dict[str, str], /) -> ElementTree.Element:
         self._depth += 1
@@ -110,7 +126,7 @@ class _Responses(ElementTree.TreeBuilder):
         if self._depth == _RESPONSE_DEPTH and tag == _RESPONSE:
             self._take(element)
             element.clear()
-            self._elements = 0
+            self._elements = self._response_size = 0
         self._depth -= 1
         return element
 

@@ -10,7 +10,7 @@ flight; `source` is then read by one of its threads, one read at a time.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from ..errors import (
     ConfigError,
     Missing,
-    NoRelaySpace,
-    NoSuchRelay,
     Refused,
     SecretError,
     StoreError,
@@ -29,6 +27,7 @@ from ..errors import (
 from ..stream import PIECE, Readable, read_exactly
 from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
 from .body import body_stream
+from .s3_words import Conflict, headers_of, relay_now, translated
 from .tls import must_be_trusted
 
 if TYPE_CHECKING:
@@ -40,6 +39,9 @@ PART = 8 * 1024 * 1024
 
 PARTS_IN_FLIGHT = 4
 """Uploads of parts at the same time: enough to fill a long line, few enough to keep in memory."""
+
+PAGES_MAX = 500
+"""Pages of a listing that we take, of a thousand names each; a relay has a handful of names for each of its pages."""
 
 REGION = "us-east-1"
 """What servers that have no regions expect."""
@@ -93,7 +95,7 @@ class S3Store(BlobStore):
         body = answer["Body"]
         pieces = iter(lambda: body.read(PIECE), b"")
         # Chunks tell their end themselves.
-        is_chunked = _headers(answer).get("transfer-encoding", "").lower() == "chunked"
+        is_chunked = headers_of(answer).get("transfer-encoding", "").lower() == "chunked"
         size = None if is_chunked else self._said(answer, "ContentLength")
         return body_stream(pieces, size, self.url, body.close, lambda: self._errors(name))
 
@@ -112,7 +114,7 @@ class S3Store(BlobStore):
         try:
             with self._errors(name):
                 self._connected().put_object(Bucket=self.bucket, Key=key, Body=data, IfNoneMatch="*")
-        except _Conflict:
+        except Conflict:
             return False
         except Unreachable:
             try:
@@ -129,9 +131,8 @@ class S3Store(BlobStore):
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
         found = []
         with self._errors(prefix):
-            pages = self._connected().get_paginator("list_objects_v2")
             # The delimiter leaves out what lies in deeper "directories".
-            for page in pages.paginate(Bucket=self.bucket, Prefix=self._directory + prefix, Delimiter="/"):
+            for page in self._pages(Prefix=self._directory + prefix, Delimiter="/"):
                 for item in page.get("Contents", ()):
                     name = item["Key"][len(self._directory) :]
                     if name and not name.startswith(TEMPORARY):
@@ -243,15 +244,21 @@ class S3Store(BlobStore):
 
     def _remnants(self) -> Iterator[tuple[str, float, float]]:
         """Key, time of writing and the relay's present time, in whole seconds, of what bears a temporary name."""
-        pages = self._connected().get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=self.bucket, Prefix=self._directory + TEMPORARY):
+        for page in self._pages(Prefix=self._directory + TEMPORARY):
             for item in page.get("Contents", ()):
-                yield item["Key"], float(int(item["LastModified"].timestamp())), _relay_now(page)
+                yield item["Key"], float(int(item["LastModified"].timestamp())), relay_now(page)
+
+    def _pages(self, **which: str) -> Iterator[Any]:
+        pages: Any = self._connected().get_paginator("list_objects_v2")
+        for number, page in enumerate(pages.paginate(Bucket=self.bucket, **which)):
+            if number == PAGES_MAX:
+                raise Refused(where=self.url, reason=f"its listing has more than {PAGES_MAX} pages")
+            yield page
 
     def _abort_uploads(self, older_than_s: float) -> int:
         client = self._connected()
         answer = client.list_multipart_uploads(Bucket=self.bucket, Prefix=self._directory)
-        oldest = _relay_now(answer) - older_than_s
+        oldest = relay_now(answer) - older_than_s
         old = [
             each
             for each in answer.get("Uploads", ())
@@ -279,7 +286,7 @@ class S3Store(BlobStore):
         except (StoreError, UserError):
             raise
         except ClientError as error:
-            raise _translated(self.url, name, error.response) from error
+            raise translated(self.url, name, error.response) from error
         except (NoCredentialsError, PartialCredentialsError) as error:
             raise SecretError(what=f"no access key for {self.url}: {error}") from error
         except ParamValidationError as error:
@@ -287,10 +294,6 @@ class S3Store(BlobStore):
         except (BotoCoreError, HTTPError, ResponseParserError) as error:
             must_be_trusted(self.url, error)
             raise Unreachable(where=self._endpoint_url or self.url, reason=_first_line(error)) from error
-
-
-class _Conflict(Refused):
-    """{where} refused: {reason}"""
 
 
 class _Upload(io.RawIOBase):
@@ -354,45 +357,6 @@ def _settings(
 def _info(name: str, size: int, mtime: float, tag: str) -> BlobInfo:
     # A listing may tell fractions of a second where the object itself does not.
     return BlobInfo(name, size, float(int(mtime)), tag.strip('"'))
-
-
-def _relay_now(answer: Any) -> float:
-    from email.utils import parsedate_to_datetime
-
-    return parsedate_to_datetime(_headers(answer)["date"]).timestamp()
-
-
-def _headers(answer: Any) -> Mapping[str, str]:
-    headers: Mapping[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
-    return headers
-
-
-_CONFLICT = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
-_LOGIN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "InvalidToken", "403", "401")
-_FULL = ("QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "EntityTooLarge", "507")
-_LATER = ("SlowDown", "RequestTimeout", "Throttling", "TooManyRequests", "OperationAborted", "408", "429")
-
-
-def _translated(url: str, name: str | None, answer: Any) -> StoreError | SecretError:
-    code = str(answer.get("Error", {}).get("Code", ""))
-    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    reason = f"{answer.get('Error', {}).get('Message') or code} ({code or status})"
-    build: Callable[..., StoreError]
-    if code == "NoSuchBucket" or (name is None and status == 404):
-        build = NoSuchRelay
-    elif code in ("NoSuchKey", "NoSuchUpload", "404"):
-        return Missing(where=url, name=name)
-    elif code in _CONFLICT or status == 412:
-        build = _Conflict
-    elif code in _FULL or status == 507:
-        build = NoRelaySpace
-    elif code in _LATER or status >= 500:
-        build = Unreachable
-    elif code in _LOGIN or status in (401, 403):
-        return SecretError(what=f"{url} does not let us in: {reason}")
-    else:
-        build = Refused
-    return build(where=url, reason=reason)
 
 
 def _first_line(error: Exception) -> str:

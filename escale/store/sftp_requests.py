@@ -276,6 +276,7 @@ def list_directory(answers: Answers, path: str) -> list[tuple[bytes, SFTPAttribu
     entries: list[tuple[bytes, SFTPAttributes]] = []
     has_ended = False
     while not has_ended:
+        before = len(entries)
         for number in [answers.send(READDIR, handle) for _ in range(READDIRS)]:
             try:
                 entries += _names(answers.take(number)[1])
@@ -283,6 +284,8 @@ def list_directory(answers: Answers, path: str) -> list[tuple[bytes, SFTPAttribu
                 if error.code != END:
                     raise
                 has_ended = True
+        if len(entries) == before and not has_ended:
+            raise EOFError("a listing that neither goes on nor ends")
         if len(entries) > ENTRIES_MAX:
             raise StatusError(FAILURE, f"its listing has more than {ENTRIES_MAX} names")
     answers.send(CLOSE, handle)

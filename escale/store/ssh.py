@@ -28,7 +28,8 @@ FAST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 """Measured against the library's first choice, counter mode with a separate MAC: a fifth to a half faster."""
 
 LINE_WAS_CUT = "transport shut down or saw EOF"
-"""The library's words; it has no class of its own for it."""
+SILENCE = "Authentication timeout"
+"""The library's words; it has no classes of their own for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,8 @@ def connect(login: Login) -> paramiko.SSHClient:
         _prepare_host_keys(client, login)
         _log_in(client, login)
     except BaseException as error:
-        farewell = getattr(client.get_transport(), "farewell", "")
+        translated = _translated(login, error, client.get_transport())
         client.close()
-        translated = _translated(login, error, farewell)
         if translated is None:
             raise
         raise translated from error
@@ -113,9 +113,7 @@ def _fast_transport(connection: socket.socket, **options: Any) -> paramiko.Trans
             m.get_int()
             self.farewell = m.get_text()
 
-    transport = Transport(
-        connection, default_window_size=WINDOW, default_max_packet_size=PACKET_MAX, **options
-    )
+    transport = Transport(connection, default_window_size=WINDOW, default_max_packet_size=PACKET_MAX, **options)
     offered = transport.get_security_options()
     fast = [cipher for cipher in FAST_CIPHERS if cipher in offered.ciphers]
     offered.ciphers = (*fast, *(cipher for cipher in offered.ciphers if cipher not in fast))
@@ -196,29 +194,38 @@ def _facts(login: Login, key: paramiko.PKey) -> dict[str, str]:
     return {"where": login.where, "host": login.host, "kind": kind, "fingerprint": key.fingerprint}
 
 
-def _translated(login: Login, error: BaseException, farewell: str) -> EscaleError | None:
-    """The error in our words; None for what is ours already, or nobody's.
-
-    `farewell`: what the server said when it ended the connection, "" if it did not or the line was cut.
-    """
+def _translated(login: Login, error: BaseException, transport: paramiko.Transport | None) -> EscaleError | None:
+    """The error in our words; None for what is ours already, or nobody's."""
     import paramiko
 
+    farewell = getattr(transport, "farewell", "")
     match error:
         case EscaleError():
             return None
         case paramiko.BadHostKeyException():
             return HostKeyChanged(**_facts(login, error.key), expected=error.expected_key.fingerprint)
-        case paramiko.AuthenticationException() if LINE_WAS_CUT in str(error) and not farewell:
+        case paramiko.SSHException() if farewell and transport is not None and transport.auth_handler is not None:
+            return SecretError(what=f"{login.where} refused {_who(login)}: {farewell}")
+        case paramiko.AuthenticationException() if _was_cut(error, transport):
             return Unreachable(where=login.where, reason="the connection ended while logging in")
         case paramiko.AuthenticationException():
-            return SecretError(what=f"{login.where} refused {_who(login)}: {farewell or error}")
+            return SecretError(what=f"{login.where} refused {_who(login)}: {error}")
         case paramiko.ssh_exception.IncompatiblePeer():
             return Refused(where=login.where, reason=str(error))
         case paramiko.SSHException() if "No authentication methods" in str(error):
             return SecretError(what=f"{login.where} wants a password or a key for {_who(login)}, and there is none")
         case paramiko.SSHException() | OSError() | EOFError():
-            return Unreachable(where=login.where, reason=str(error) or type(error).__name__)
+            return Unreachable(where=login.where, reason=farewell or str(error) or type(error).__name__)
     return None
+
+
+def _was_cut(error: paramiko.AuthenticationException, transport: paramiko.Transport | None) -> bool:
+    """Whether it failed for want of an answer.  A key that is locked is looked at also after the line was cut."""
+    import paramiko
+
+    is_ours = isinstance(error, paramiko.PasswordRequiredException)
+    is_lost = transport is None or not transport.is_active()
+    return (is_ours and is_lost) or LINE_WAS_CUT in str(error) or SILENCE in str(error)
 
 
 def _who(login: Login) -> str:

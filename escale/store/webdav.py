@@ -12,10 +12,10 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from ..errors import Missing, NoRelaySpace, NoSuchRelay, Refused, SecretError, StoreError, Unreachable
@@ -33,6 +33,9 @@ HEAD = 1024 * 1024
 
 TRIAL = b"escale tries chunks"
 """What the first chunked upload of a connection consists of."""
+
+DATE_LAG_S = 1.0
+"""How far the Date of an answer may be behind the times of files: lighttpd's is up to a second old."""
 
 
 class WebdavStore(BlobStore):
@@ -77,16 +80,16 @@ class WebdavStore(BlobStore):
 
     def get(self, name: str) -> BinaryIO:
         url = self._url(name)
-        response = self._open(url)
+        response = self._request("GET", url, is_stream=True)
         if response.status_code == 404:
             self._must_exist()
             # Some servers delete what a move replaces before they move: a second look is past that moment.
-            response = self._open(url)
+            response = self._request("GET", url, is_stream=True)
         if response.status_code == 404:
             raise Missing(where=self.url, name=name)
-        if response.status_code != 200:
-            raise self._refusal(response)
         try:
+            if response.status_code != 200:
+                raise self._refusal(response)
             length = self._length(name, response)
         except BaseException:
             response.close()
@@ -156,8 +159,9 @@ class WebdavStore(BlobStore):
     def sweep(self, older_than_s: float) -> int:
         removed = 0
         remnants = [blob for blob in self._propfind(self._collection, "1") if blob.name.startswith(TEMPORARY)]
+        now = self._relay_now + DATE_LAG_S
         for blob in remnants:
-            if is_own(blob.name, self._owner) or self._relay_now - (blob.mtime or 0.0) >= older_than_s:
+            if is_own(blob.name, self._owner) or now - (blob.mtime or 0.0) >= older_than_s:
                 self.delete(blob.name)
                 removed += 1
         return removed
@@ -183,6 +187,8 @@ class WebdavStore(BlobStore):
         if self._client is None:
             import httpx
 
+            from .webdav_answers import bound_answers
+
             connect_s, other_s = self._timeouts_s
             self._client = httpx.Client(
                 auth=self._authentication(),
@@ -191,6 +197,7 @@ class WebdavStore(BlobStore):
                 trust_env=self._proxy is None,
                 timeout=httpx.Timeout(other_s, connect=connect_s),
                 headers={"Accept-Encoding": "identity", "User-Agent": "escale"},
+                event_hooks={"response": [bound_answers(self.url)]},
             )
         return self._client
 
@@ -211,17 +218,6 @@ class WebdavStore(BlobStore):
         self.close()
         return True
 
-    def _open(self, url: str) -> httpx.Response:
-        """The answer to a GET; its body is still to be read if it is a good one."""
-        with self._errors():
-            client = self._connected()
-            response = client.send(client.build_request("GET", url), stream=True)
-            if response.status_code == 401 and self._must_log_in_otherwise(response):
-                return self._open(url)
-            if response.status_code != 200:
-                response.close()
-        return response
-
     def _length(self, name: str, response: httpx.Response) -> int | None:
         """Bytes of the body of an answer; None if it tells its end itself, in chunks."""
         if "content-length" in response.headers:
@@ -231,25 +227,40 @@ class WebdavStore(BlobStore):
         # It ends where the connection does, as it would if it was cut: somebody has to say how much there is.
         return self._size(name)
 
-    def _request(self, method: str, url: str, *, content: Any = None, headers: dict[str, str] | None = None) -> Any:
+    def _request(
+        self,
+        method: str,
+        url: str,
+        *,
+        content: bytes | Iterable[bytes] | None = None,
+        headers: dict[str, str] | None = None,
+        is_stream: bool = False,
+    ) -> httpx.Response:
+        """The answer; that of a stream is still to be read, and to be closed, if it is a good one."""
         with self._errors():
-            response = self._connected().request(method, url, content=content, headers=headers)
+            client = self._connected()
+            request = client.build_request(method, url, content=content, headers=headers)
+            response = client.send(request, stream=is_stream)
+            if not response.is_success:
+                with closing(response):
+                    response.read()
             if response.status_code == 401 and self._must_log_in_otherwise(response):
-                response = self._connected().request(method, url, content=content, headers=headers)
+                return self._request(method, url, content=content, headers=headers, is_stream=is_stream)
         return response
 
     def _propfind(self, url: str, depth: str) -> Sequence[BlobInfo]:
         """The files the server names; Missing, or NoSuchRelay for the collection itself."""
         headers = {"Depth": depth, "Content-Type": "application/xml; charset=utf-8"}
-        response = self._request("PROPFIND", url, content=PROPERTIES, headers=headers)
-        if response.status_code == 404:
-            if url == self._collection:
-                raise NoSuchRelay(where=self.url, reason="the server knows no such collection")
-            raise Missing(where=self.url, name=url[len(self._collection) :])
-        if response.status_code != 207:
-            raise self._refusal(response)
-        self._note_time(response)
-        return Multistatus(self.url, response.content).blobs()
+        response = self._request("PROPFIND", url, content=PROPERTIES, headers=headers, is_stream=True)
+        with self._errors(), closing(response):
+            if response.status_code == 404:
+                if url == self._collection:
+                    raise NoSuchRelay(where=self.url, reason="the server knows no such collection")
+                raise Missing(where=self.url, name=url[len(self._collection) :])
+            if response.status_code != 207:
+                raise self._refusal(response)
+            self._note_time(response)
+            return Multistatus(self.url, response.iter_bytes()).blobs()
 
     def _must_exist(self) -> None:
         self._propfind(self._collection, "0")
@@ -311,7 +322,7 @@ class WebdavStore(BlobStore):
             if not moved:
                 raise
 
-    def _move_request(self, temporary: str, name: str, overwrite: str) -> Any:
+    def _move_request(self, temporary: str, name: str, overwrite: str) -> httpx.Response:
         headers = {"Destination": self._url(name), "Overwrite": overwrite}
         return self._request("MOVE", self._url(temporary), headers=headers)
 

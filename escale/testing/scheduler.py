@@ -80,6 +80,12 @@ class Scheduler:
             self._park(actor, (verb, name))
             self.trace.append((actor.name, verb, name))
 
+    @property
+    def here(self) -> str:
+        """The act in whose thread this is asked; "" in all other threads."""
+        actor: _Actor | None = getattr(self._here, "actor", None)
+        return actor.name if actor is not None else ""
+
     def hang(self) -> None:
         """The act that calls this goes no further until somebody lets it `resume`: a process that is paused."""
         actor: _Actor = self._here.actor

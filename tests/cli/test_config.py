@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+import escale
 from escale.cli.config import COMMANDS, main
 from escale.conf.faults import FAULTS
 from escale.conf.table import KEYS
@@ -115,6 +118,15 @@ def test_explain_knows_every_code(code: str, capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     assert out.startswith(f"{code}\n") and len(out.splitlines()) > 1
     assert "{" not in out
+
+
+def test_explain_knows_every_code_that_is_written_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    sources = Path(escale.__file__).parent.rglob("*.py")
+    constants = (node for source in sources for node in ast.walk(ast.parse(source.read_text())))
+    words = {node.value for node in constants if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    codes = {word for word in words if re.fullmatch(r"[CDKLPRX]\d{3}", word)}
+    assert {"P430", "P431", "R341", "L120", "P401", "P422", "L150", "L204", "L205"} <= codes
+    assert [code for code in sorted(codes) if run("explain", code)] == []
 
 
 @pytest.mark.parametrize("code", ["L110", "L116", "P402", "P403", "C108"])

@@ -18,7 +18,7 @@ from collections import defaultdict
 
 from .trees import Node, Tree
 
-CONFLICT = re.compile(r"\.conflict-[^/]*-[0-9]{8}-[0-9]{6}(-[0-9]+)?")
+CONFLICT = re.compile(r"( [0-9]+)?\.conflict-[^/]*-[0-9]{8}-[0-9]{6}( [0-9]+)?")
 
 
 class Chronicle:

@@ -11,8 +11,11 @@ from urllib.parse import urlsplit
 
 from ..servers import Proxy, Relay, Server
 
-RESTING = re.compile(r"escale\.relay|client\.[0-9a-f]{16}|(0|[0-9a-f]{16})\.index\.[0-9]{10}-[0-9a-f]{16}")
-"""The names on a relay where nothing is under way: the marker, the roster, and indices."""
+RESTING = re.compile(
+    r"escale\.relay|client\.[0-9a-f]{16}|(0|[0-9a-f]{16})\.index\.[0-9]{10}-[0-9a-f]{16}|\.davfs\.tmp.*"
+)
+"""The names on a relay where nothing is under way: the marker, the roster, and indices; and what Apache itself leaves
+behind of an upload during which it was stopped."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,9 +41,9 @@ class Station:
     def run(self, *orders: Order, jumps: int = 0, is_warm: bool = True) -> list[Run]:
         """Start these, all at once if a warm parent does it; by a clock that has jumped so many times."""
         if not is_warm:
-            return [execute(order, _clock(jumps)) for order in orders]
+            return [execute(order, clock_of(jumps)) for order in orders]
         if jumps not in self._parents:
-            self._parents[jumps] = self._ending.enter_context(Warm(_clock(jumps)))
+            self._parents[jumps] = self._ending.enter_context(Warm(clock_of(jumps)))
         return self._parents[jumps].start(*orders)
 
     @property
@@ -92,7 +92,8 @@ def has_clocks() -> bool:
     return LIBFAKETIME.exists()
 
 
-def _clock(jumps: int) -> dict[str, str]:
+def clock_of(jumps: int) -> dict[str, str]:
+    """The environment of a process whose clock has jumped so many times."""
     if not jumps:
         return {}
     return {
@@ -100,4 +101,6 @@ def _clock(jumps: int) -> dict[str, str]:
         "FAKETIME": f"+{jumps * JUMP_MIN}m",
         "NO_FAKE_STAT": "1",
         "DONT_FAKE_MONOTONIC": "1",
+        # After its default, ten seconds, it would ask the environment again, which a warm child has not got any more.
+        "FAKETIME_CACHE_DURATION": str(1 << 30),
     }

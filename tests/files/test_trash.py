@@ -299,3 +299,23 @@ def test_a_batch_is_named_by_its_time(name: str, time: float | None) -> None:
     assert batch_time(name) == time
     if time is not None:
         assert batch_name(time) == name[:22]
+
+
+def test_a_batch_of_any_depth_goes(home: Home) -> None:
+    """More levels than the interpreter can recurse, or than anybody can name by a path."""
+    home.write("0/file")
+    delete(home, "0/file")
+    top = home.root / PRIVATE / "trash" / home.folder.trash.present / "0"
+    descriptor = os.open(top, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("l" * 10, dir_fd=descriptor)
+        below = os.open("l" * 10, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    os.close(os.open("deep", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
+    os.close(descriptor)
+    home.clock.sleep(2 * DAY_S)
+    home.folder.trash.begin()
+    assert home.folder.trash.expire(DAY_S, None, False) == 1
+    assert not top.exists()
+    assert shown(home) == []

@@ -40,7 +40,7 @@ _EMPTY = _multistatus()
 def multistatus(data: bytes) -> bool:
     """An error of the tree, or blobs whose sizes are sizes."""
     try:
-        found = Multistatus("here", data).blobs()
+        found = Multistatus("here", [data]).blobs()
     except (PeerError, StoreError):
         return False
     _must_be_sizes(found)

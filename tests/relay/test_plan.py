@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from escale.files.tree import Base, Entry
+from escale.relay.budget import MEMBER_OVERHEAD, Room
 from escale.relay.index import ANCESTORS_MAX, Record, State, Update, brief
 from escale.relay.plan import (
-    MEMBER_OVERHEAD,
     Local,
     Mode,
     Verdict,
@@ -110,7 +110,16 @@ def test_what_was_deleted_elsewhere_goes_on_a_machine_that_joins_again():
 
 @pytest.mark.parametrize(
     ("local", "agreed", "remote"),
-    [("L", "L", "R"), ("gone", "gone", "R"), ("L", "L", "gone"), ("edited", "L", "R"), ("gone", "L", "R")],
+    [
+        ("L", "L", "R"),
+        ("gone", "gone", "R"),
+        ("L", "L", "gone"),
+        ("edited", "L", "R"),
+        ("gone", "L", "R"),
+        ("gone", "L", "gone"),
+        ("R", "L", "R"),
+        ("L", "L", "L"),
+    ],
 )
 def test_a_relay_that_went_back_is_told_what_it_has_lost(local, agreed, remote):
     assert judge(entry(local), base(agreed, 5), record(remote, version=4)) is Verdict.SEND
@@ -149,8 +158,9 @@ def test_a_deletion_that_did_not_know_the_edit_loses_against_it():
         (0o644, 0o644, (2, 0o600), Verdict.SAME),
         (0o600, 0o600, (1, 0o644), Verdict.SEND),
         (0o600, None, (2, 0o644), Verdict.FETCH),
+        (0o600, 0o644, (3, 0o644), Verdict.SEND),
     ],
-    ids=["here", "there", "both", "a file system without them", "relay went back", "never met"],
+    ids=["here", "there", "both", "a file system without them", "relay went back", "never met", "here, newer there"],
 )
 def test_permissions_travel_without_content_and_never_conflict(here, agreed, there, verdict):
     version, mode = there
@@ -225,9 +235,12 @@ def records(**contents: str) -> dict[str, Record]:
     return {path: record(content, path=path) for path, content in contents.items()}
 
 
-def test_only_changed_files_that_the_relay_knows_are_hashed():
+def test_only_touched_files_that_the_relay_knows_or_knew_are_hashed():
     side = Local({"known": Entry("known", 1, 0), "new": Entry("new", 1, 0), "cached": entry("C", "cached")}, {})
     assert to_hash(side, records(known="K", cached="C")) == ["known"]
+    side.entries["forgotten"] = Entry("forgotten", 1, 0)
+    side.bases["forgotten"] = Base(entry("F", "forgotten"), 1)
+    assert to_hash(side, records(known="K", cached="C")) == ["known", "forgotten"]
 
 
 def test_pull_fetches_what_updates_offer_and_asks_for_the_rest():
@@ -253,15 +266,15 @@ def test_modes_take_away_directions():
     assert set(plan_pull(local({}), remote, [update], Mode.CONSERVATIVE).fetch) == {"f"}
     kept = plan_pull(local({"f": "L"}, {"f": "L"}), remote, [update], Mode.CONSERVATIVE)
     assert not kept.fetch and set(kept.blocked) == {"f"}
-    assert not plan_push(local({"f": "L"}, {"f": "R"}), remote, "bob", Mode.DOWNLOAD, 1 << 30, 1 << 30).entries
-    stuck = plan_push(local({"f": "L"}), remote, "bob", Mode.UPLOAD, 1 << 30, 1 << 30)
+    assert not plan_push(local({"f": "L"}, {"f": "R"}), remote, "bob", Mode.DOWNLOAD, 1 << 30, Room()).entries
+    stuck = plan_push(local({"f": "L"}), remote, "bob", Mode.UPLOAD, 1 << 30, Room())
     assert not stuck.entries and set(stuck.stuck) == {"f"}
 
 
 def test_versions_grow_beyond_both_sides():
     remote = {"f": record("R", version=7)}
     assert (
-        plan_push(local({"f": "L"}, {"f": "R"}), remote, "bob", Mode.SHARED, 1 << 30, 1 << 30).records["f"].version == 8
+        plan_push(local({"f": "L"}, {"f": "R"}), remote, "bob", Mode.SHARED, 1 << 30, Room()).records["f"].version == 8
     )
 
 
@@ -280,7 +293,7 @@ def sized(*sizes: int) -> Local:
     ],
 )
 def test_an_update_is_limited_by_its_size_and_by_the_room(sizes, size_max, room, chosen):
-    plan = plan_push(sized(*sizes), {}, "bob", Mode.SHARED, size_max, room)
+    plan = plan_push(sized(*sizes), {}, "bob", Mode.SHARED, size_max, Room(room))
     assert len(plan.entries) == chosen
     assert len(plan.entries) + len(plan.left) == len(sizes)
 

@@ -217,6 +217,22 @@ def test_deletions_stay_at_home_when_they_are_not_to_travel(tmp_path):
     world.close()
 
 
+def test_one_machine_may_keep_what_the_others_delete(tmp_path):
+    world = World(tmp_path)
+    alice, bob = world.machine("alice", deletes=True), world.machine("bob")
+    for name in "abc":
+        alice.write(name, "everybody's")
+    world.settle()
+    (alice.folder / "a").unlink()
+    (bob.folder / "b").unlink()
+    world.settle()
+    assert (sorted(alice.files()), sorted(bob.files())) == (["b", "c"], ["a", "b", "c"])
+    bob.write("a", "edited where it was kept")
+    world.settle()
+    assert alice.read("a") == b"edited where it was kept"
+    world.close()
+
+
 def test_touching_a_file_is_no_change(world, pair):
     alice, bob = pair
     os.utime(alice.folder / "dir0/f0.txt", ns=(1, 10**18))

@@ -10,6 +10,7 @@ import pytest
 from ..endtoend.sentences import expect_sentence
 
 NINE = {f"f{number}": f"{number}" * (number + 1) for number in range(9)}
+NINE_BYTES = {path: content.encode() for path, content in NINE.items()}
 
 
 def _unmount(member):
@@ -55,6 +56,37 @@ def test_s44_a_folder_that_is_not_there(trio):
     assert t.settle() == before
 
 
+def test_s44_another_disk_in_its_place(trio):
+    """GIVEN A's folder WHEN a disk with other files is mounted there THEN A stops, and sends and deletes nothing."""
+    t = trio()
+    before = t.begin(NINE)
+    away = _unmount(t.a)
+    t.a.put("holidays/beach.jpg", "not meant for anybody here")
+    expect_sentence(t.a.pass_(), 5, "L110", "marker")
+    t.b.once()
+    assert t.b.contents() == NINE_BYTES
+    shutil.rmtree(t.a.folder)
+    away.rename(t.a.folder)
+    assert t.settle() == before
+
+
+def test_s44_a_disk_inside_the_folder_that_is_not_mounted(trio):
+    """GIVEN a folder most of whose files are on a second disk WHEN that is away THEN its files are held, the rest goes
+    on; mounted again, nothing has happened."""
+    t = trio()
+    before = t.begin({f"disk/{number}": f"{number}" * (number + 1) for number in range(60)} | {"here": "here"})
+    away = (t.a.folder / "disk").rename(t.a.folder.with_name("second-disk"))
+    (t.a.folder / "disk").mkdir()
+    t.a.put("here", "edited on A")
+    expect_sentence(t.a.pass_(), 5, "L120", "60 of 61")
+    t.b.once()
+    assert (t.b.read("here"), len(t.b.contents())) == (b"edited on A", 61)
+    (t.a.folder / "disk").rmdir()
+    away.rename(t.a.folder / "disk")
+    assert t.settle().keys() == before.keys()
+    assert t.b.trash() == ["here"]
+
+
 def test_s44_an_empty_disk_is_filled_when_the_user_says_so(trio):
     """GIVEN a new and empty disk WHEN the user adopts the relay THEN all is fetched and nothing deleted."""
     t = trio()
@@ -92,7 +124,7 @@ def test_s45_more_than_max_delete(trio):
         expect_sentence(t.a.pass_(), 5, "L120", "5 of 9", "escalectl approve")
         t.b.once()
         t.c.once()
-    assert t.b.contents() == t.c.contents() == {p: c.encode() for p, c in NINE.items()} | {"new": b"made on A"}
+    assert t.b.contents() == t.c.contents() == NINE_BYTES | {"new": b"made on A"}
     assert set(t.a.contents()) == {*NINE, "new"} - set(gone)
     t.a.control("approve", "--yes").expect(0)
     assert set(t.contents()) == {*NINE, "new"} - set(gone)
@@ -175,7 +207,7 @@ def test_s46_exactly_at_the_threshold(trio, limit, count, passes):
     assert len(t.b.contents()) == (9 - count if passes else 9)
 
 
-def test_s46_nobody_escapes_the_limit_in_small_steps_unseen_on_the_other_side(trio):
+def test_s46_deletions_are_held_where_they_were_made_and_not_where_they_arrive(trio):
     """GIVEN a limit WHEN A's deletions arrive at B THEN they are A's, not B's: B does not hold them once more."""
     t = trio(max_delete="no")
     t.begin(NINE)
@@ -264,7 +296,7 @@ def test_s49_a_filter_is_added_and_removed(trio, rule):
     for _ in range(3):
         for member in t.members:
             member.pass_().expect(*codes)
-    assert t.a.read("d/one.tmp").startswith(b"one, hidden") is (rule != "ignore file" or True)
+    assert t.a.read("d/one.tmp").startswith(b"one, hidden")
     assert t.a.read("plain") == b"edited on B, too"
     assert t.c.contents()["d/two.tmp"].startswith(b"two")
     if rule == "ignore file":
@@ -346,3 +378,23 @@ def test_what_a_deletion_took_can_be_brought_back(trio):
     found = t.settle()
     assert found.keys() == before.keys()
     assert found["f3"].content == before["f3"].content
+
+
+@pytest.mark.parametrize("is_first", ["a", "b"])
+def test_a_directory_deleted_here_and_a_file_made_in_it_there(trio, is_first):
+    """GIVEN a directory WHEN A deletes it with all that is in it and B puts a new file there THEN the new file has a
+    directory to be in, everywhere, and the others of it are gone."""
+    t = trio()
+    t.begin({"d/one": "one", "d/below/two": "two, below", **NINE})
+    shutil.rmtree(t.a.folder / "d")
+    t.b.put("d/below/new", "made on B")
+    order = t.members if is_first == "a" else t.members[::-1]
+    assert t.contents(*order) == NINE_BYTES | {"d/below/new": b"made on B"}
+
+
+def test_deletions_that_are_kept_to_oneself(trio):
+    """GIVEN `deletions = keep` WHEN A deletes a file THEN no other does, and it comes back."""
+    t = trio(deletions="keep")
+    before = t.begin(NINE)
+    t.a.delete(*NINE)
+    assert t.settle() == before

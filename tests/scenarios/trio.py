@@ -16,7 +16,7 @@ from typing import Any
 from ..endtoend.folders import write
 from ..endtoend.places import Place
 from ..endtoend.program import RUN_S_MAX, Ending, Program, environment
-from ..endtoend.station import JUMP_MIN, Station
+from ..endtoend.station import JUMP_MIN, Station, clock_of
 from ..endtoend.trees import Node, Tree, difference, tree
 from ..endtoend.warm import Order, Run
 
@@ -102,10 +102,14 @@ class Member(Program):
         found = (path.relative_to(root).parts for path in root.rglob("*") if not path.is_dir() or path.is_symlink())
         return sorted("/".join(parts[1:]) for parts in found if len(parts) > 1)
 
-    def _begin(self, words: Iterable[object]) -> tuple[Run, Path]:
+    def order(self, words: Iterable[object]) -> Order:
+        """A run that is still to begin."""
         output = self.home / f"run-{next(self._count)}"
-        order = Order(tuple(str(word) for word in words), self.home, environment(self.home), output)
-        return self._station.run(order, jumps=self.jumps)[0], output
+        return Order(tuple(str(word) for word in words), self.home, environment(self.home), output)
+
+    def _begin(self, words: Iterable[object]) -> tuple[Run, Path]:
+        order = self.order(words)
+        return self._station.run(order, jumps=self.jumps)[0], order.output
 
     def _end(self, run: Run, output: Path, timeout_s: float) -> Ending:
         code = run.code(timeout_s)
@@ -119,7 +123,7 @@ class Member(Program):
         done = subprocess.run(
             [sys.executable, "-m", module, *(str(word) for word in words), "-c", str(self.configuration)],
             cwd=self.home,
-            env=environment(self.home),
+            env={**environment(self.home), **clock_of(self.jumps)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -192,6 +196,19 @@ class Trio:
         for member in members[1:]:
             assert difference(common, member.tree()) == [], f"{members[0].name} / {member.name}"
         return common
+
+    def at_once(self, *members: Member) -> list[Ending]:
+        """A pass of each, or of all, begun at the same instant; how they ended."""
+        chosen = members or tuple(self.members)
+        orders = [member.order(("-c", member.configuration, "--once")) for member in chosen]
+        runs = self._station.run(*orders, jumps=chosen[0].jumps)
+        started = zip(chosen, runs, orders, strict=True)
+        return [member.finish_pass((run, order.output)) for member, run, order in started]
+
+    def jump(self, jumps: int) -> None:
+        """Put the clocks of all forward."""
+        for member in self.members:
+            member.jumps += jumps
 
     def contents(self, *order: Member, **how: Any) -> dict[str, bytes]:
         """Settle; the files that all have then."""

@@ -19,7 +19,12 @@ def one_at_a_time(environment: dict[str, Any], start_response: Callable[..., Any
     length = int(environment.get("CONTENT_LENGTH") or 0)
     if length:
         # The body is read outside the lock, or one slow upload would stop everybody.
-        environment["wsgi.input"] = io.BytesIO(environment["wsgi.input"].read(length))
+        body = environment["wsgi.input"].read(length)
+        if len(body) < length:
+            # As Amazon does; moto by itself would take what came for the whole object.
+            start_response("400 Bad Request", [("Content-Type", "application/xml"), ("Connection", "close")])
+            return [b"<Error><Code>IncompleteBody</Code></Error>"]
+        environment["wsgi.input"] = io.BytesIO(body)
     with lock:
         return [b"".join(application(environment, start_response))]
 

@@ -11,7 +11,8 @@ import sys
 import time
 from collections import Counter
 
-from .running import Failure, known_seeds, run_all_orders, run_many, run_seeds
+from .circumstances import known_seeds
+from .running import Failure, run_all_orders, run_many, run_seeds
 
 
 def main() -> int:

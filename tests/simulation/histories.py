@@ -6,10 +6,7 @@ everybody starts anew, passes until nothing moves) and by the checks of `truth.p
 
 from __future__ import annotations
 
-import errno
-import itertools
-from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -20,16 +17,20 @@ from escale.store.memory import MemoryStore
 from escale.testing.choices import Choices
 from escale.testing.disk import CrashAt, DiskHook
 from escale.testing.faults import Crash, Fuse, GrantingStore, HookedStore
+from escale.testing.power import VolatileDisk
 from escale.testing.scheduler import Scheduler
 from escale.testing.weather import Late, Odds, Snapshots, WeatherStore
 
-from .folders import Tree, read_trash
+from .circumstances import Circumstances
+from .folders import read_trash
 from .machines import NAMES, SimMachine, SimWorld
-from .truth import Truth
+from .mishaps import FullDisk, Meanwhile, Pause, unmounted
+from .truth import Truth, Versions, versions
 from .users import User
-from .watch import watched
+from .watch import respecting_locks, watched
 
 HOURS = 3600.0
+DAYS = 24 * HOURS
 
 
 @dataclass(frozen=True)
@@ -60,31 +61,40 @@ KINDS = tuple(PROFILES)
 
 
 class History:
-    """One seed's world, users and trouble."""
+    """One seed's world, users and trouble.
+
+    `rng` draws what happens, `chance` what the circumstances add to it.
+    """
 
     def __init__(self, directory: Path, seed: int) -> None:
         self.seed = seed
         self.kind = KINDS[seed % len(KINDS)]
         self.profile = PROFILES[self.kind]
         self.rng = Random(f"history {seed}")
+        self.chance = Random(f"chance {seed}")
         self.choices = Choices(self.rng)
         self.scheduler = Scheduler(self.choices)
         self.truth = Truth()
         self.late = Late()
         self.is_calm = False
+        exclusive, levels = self.rng.random() < 0.5, self.rng.choice((0, 0, 1))
+        names = NAMES[: self.rng.choices((2, 3, 4, 5), (24, 6, 1, 1))[0]]
+        self.circumstances = Circumstances.of(seed, names)
         self.world = SimWorld(
             directory,
             self._store,
-            exclusive=self.rng.random() < 0.5,
-            levels=self.rng.choice((0, 0, 1)),
+            exclusive=exclusive,
+            levels=levels,
             patience_s=0.0,
             seed=seed,
+            seal=self.circumstances.seal,
+            fingerprint=self.circumstances.fingerprint,
         )
         self.relay = Snapshots(self.world.blobs)
-        count = self.rng.choices((2, 3, 4, 5), (24, 6, 1, 1))[0]
-        self.machines: list[SimMachine] = [self.world.machine(name) for name in NAMES[:count]]
+        self.machines: list[SimMachine] = [self._machine(name) for name in names]
         self.users = {machine.name: User(machine, self.truth, self.rng) for machine in self.machines}
-        self.before: dict[str, Tree] = {}
+        self.before: dict[str, Versions] = {}
+        self.meanwhile: dict[str, Meanwhile] = {}
 
     def run(self) -> None:
         """One or two times: trouble, then quiet; AssertionError if a promise was broken."""
@@ -121,10 +131,46 @@ class History:
             self._tell(machine.name, "clock jumps", "")
         if self.rng.random() < self.profile.loses_memory:
             self._lose_memory()
+        self._add()
+
+    def _add(self) -> None:
+        """What the circumstances add to a step."""
+        known, chance = self.circumstances, self.chance
+        if known.is_one_away and chance.random() < 0.3:
+            self.world.advance(5 * DAYS)
+            self._tell("all", "five days pass", "")
+        if known.unmounts and chance.random() < known.unmounts:
+            self._unmount()
+        if known.damages and chance.random() < known.damages:
+            self._damage()
 
     def _edit(self) -> None:
-        user = self.users[self.rng.choice(self.machines).name]
-        self._tell(user.name, "user", user.draw())
+        self._act(self.rng.choice(self.machines))
+
+    def _act(self, machine: SimMachine) -> None:
+        """A user does something; where a pass is going on it must not be destroyed either."""
+        self._tell(machine.name, "user", self.users[machine.name].draw())
+        if machine.name in self.before:
+            self.before[machine.name] |= versions(machine.tree())
+
+    def _unmount(self) -> None:
+        """A pass while the disk of a folder is away: it must see that."""
+        there = [machine for machine in self.machines if machine.name not in self.before and machine.is_marked]
+        if there:
+            machine = self.chance.choice(there)
+            self._tell(machine.name, "has no disk", "")
+            with unmounted(machine.folder), suppress(EscaleError):
+                machine.sync()
+
+    def _damage(self) -> None:
+        """One byte of an update is another."""
+        names = sorted(name for name in self.world.blobs if ".data." in name)
+        if names:
+            name = self.chance.choice(names)
+            data, written = self.world.blobs[name]
+            place = self.chance.randrange(len(data))
+            self.world.blobs[name] = (data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :], written)
+            self._tell("relay", "damages", name)
 
     def _restart(self) -> None:
         idle = [machine for machine in self.machines if machine.name not in self.scheduler.hanging]
@@ -146,40 +192,53 @@ class History:
                 self.scheduler.resume(name)
                 self._tell(name, "goes on", "")
         idle = [machine for machine in self.machines if machine.name not in self.before]
+        if self.circumstances.is_one_away:
+            idle = [machine for machine in idle if machine is not self.machines[-1]]
         for machine in self.rng.sample(idle, self.rng.randint(1, len(idle)) if idle else 0):
             self._start_pass(machine)
         self._run_passes()
 
     def _start_pass(self, machine: SimMachine) -> None:
-        self.before[machine.name] = machine.tree()
-        hooks = self._mishaps(machine)
+        self.before[machine.name] = versions(machine.tree())
+        disks = self._mishaps(machine)
+        known = self.circumstances
+        if known.meanwhile and self.chance.random() < known.meanwhile:
+            hook = Meanwhile(lambda: self._act(machine), self.chance.randrange(30))
+            self.meanwhile[machine.name] = hook
+            disks.append(DiskHook(hook))
 
         def act() -> None:
             with ExitStack() as stack:
-                for hook in hooks:
-                    stack.enter_context(DiskHook(hook))
+                for disk in disks:
+                    stack.enter_context(disk)
                 machine.sync()
 
         self.scheduler.start(machine.name, act)
 
-    def _mishaps(self, machine: SimMachine) -> list[Callable[[str, str], None]]:
+    def _mishaps(self, machine: SimMachine) -> list[DiskHook]:
         """What this pass will meet: a death at some change of the relay or of the disk, a disk that fills, a pause."""
         profile, rng = self.profile, self.rng
-        hooks: list[Callable[[str, str], None]] = []
         if rng.random() < profile.dies:
             machine.stop()
             if rng.random() < 0.5:
                 hook = {rng.choice(("before", "after")): Fuse(rng.randrange(10))}
                 machine.wrap = lambda store: HookedStore(store, **hook)
             else:
-                hooks.append(CrashAt(rng.randrange(25)))
+                return [self._death(machine, CrashAt(rng.randrange(25)))]
         elif rng.random() < profile.disk_fills:
-            hooks.append(_FullDisk(rng.randrange(25)))
+            return [DiskHook(FullDisk(rng.randrange(25)))]
         elif rng.random() < profile.hangs:
             machine.stop()
-            pause = _Pause(self.scheduler, rng.randrange(25))
+            pause = Pause(self.scheduler, rng.randrange(25))
             machine.wrap = lambda store: HookedStore(store, before=pause)
-        return hooks
+        return []
+
+    def _death(self, machine: SimMachine, hook: CrashAt) -> DiskHook:
+        """A power cut takes back what others have built upon, so no user acts in such a pass."""
+        known = self.circumstances
+        if known.meanwhile or not known.cuts_power or self.chance.random() >= known.cuts_power:
+            return DiskHook(hook)
+        return VolatileDisk(hook, self.world.directory / f"limbo of {machine.name}")
 
     def _run_passes(self) -> None:
         ends = self.scheduler.run()
@@ -191,6 +250,7 @@ class History:
             if isinstance(end, Crash) or machine.wrap is not SimMachine.wrap:
                 machine.stop()
                 machine.wrap = SimMachine.wrap
+            self.meanwhile.pop(name, None)
             self.truth.check_pass(self.before.pop(name), machine.tree(), read_trash(machine.folder))
         for name in self.scheduler.hanging:
             self._tell(name, "hangs", "")
@@ -212,42 +272,42 @@ class History:
 
     # -- parts
 
+    def _machine(self, name: str) -> SimMachine:
+        known = self.circumstances
+        machine = self.world.machine(name, quota=known.quota)
+        machine.pullers, machine.releases_stale = known.pullers, known.releases_stale
+        if not (known.is_sealed or self.profile.jumps):
+            machine.watch = self._watched_locks
+        return machine
+
+    def _watched_locks(self, store: BlobStore, incarnation: str) -> BlobStore:
+        if self.is_calm:
+            return store
+        return respecting_locks(store, self.world.blobs, incarnation, self.world.clock.now)
+
     def _store(self) -> BlobStore:
         store: BlobStore = MemoryStore(self.world.clock.now, self.world.blobs)
         if self.is_calm:
             return store
         if not self.profile.loses_memory and not self.profile.odds.delays:
-            store = watched(store, self.world.blobs)
+            store = watched(store, self.world.blobs, self.circumstances.seal, self._kept_quota())
         if self.profile.is_lock_granted:
             store = GrantingStore(store)
         if self.profile.odds != Odds():
             store = WeatherStore(store, self.choices, self.profile.odds, self.late)
-        return HookedStore(store, self.scheduler.step)
+        return HookedStore(store, self._step_of_act if self.circumstances.meanwhile else self.scheduler.step)
+
+    def _kept_quota(self) -> int | None:
+        """The quota, unless a lock means nothing: two who push at once may exceed it together."""
+        profile = self.profile
+        is_exact = not (profile.is_lock_granted or profile.hangs or profile.jumps or profile.odds.is_stale)
+        return self.circumstances.quota if is_exact else None
+
+    def _step_of_act(self, verb: str, name: str) -> None:
+        self.scheduler.step(verb, name)
+        hook = self.meanwhile.get(self.scheduler.here)
+        if hook is not None:
+            hook(verb, name)
 
     def _tell(self, who: str, what: str, about: str) -> None:
         self.scheduler.trace.append((who, what, about))
-
-
-class _FullDisk:
-    """A hook that refuses every change of the disk from the n-th on until the pass is over."""
-
-    def __init__(self, number: int) -> None:
-        self._count = itertools.count()
-        self._number = number
-
-    def __call__(self, verb: str, path: str) -> None:
-        if next(self._count) >= self._number and verb in ("open", "write", "mkdir", "link", "symlink"):
-            raise OSError(errno.ENOSPC, "simulated: no space left on device", path)
-
-
-class _Pause:
-    """A hook that lets its process hang at the n-th operation, once."""
-
-    def __init__(self, scheduler: Scheduler, number: int) -> None:
-        self._scheduler = scheduler
-        self._left = number
-
-    def __call__(self, verb: str, name: str) -> None:
-        if self._left == 0:
-            self._scheduler.hang()
-        self._left -= 1

@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from escale.app.connection import Connection, Parts
+from escale.app.connection import Connection
 from escale.app.guard import DeletionLimit
 from escale.errors import EscaleError
+from escale.store.blob import BlobStore
 from escale.testing.clock import SimClock
 from escale.testing.ledger import MemoryLedger
 from tests.world import Machine, World
@@ -28,6 +29,9 @@ NAMES = ("ann", "ben", "cat", "dan", "eve")
 
 ROUNDS_MAX = 14
 """Passes of everybody until the world must be in step: far more than any history has needed."""
+
+NO_LIMIT = DeletionLimit(None, None)
+"""Nobody is there to approve deletions."""
 
 ROUND_S = 1000.0
 """Time between two rounds: longer than a lock lives without its owner."""
@@ -43,15 +47,32 @@ class SimMachine(Machine):
 
     own_clock: SimClock = field(default_factory=SimClock)
     ledger: MemoryLedger = field(default_factory=lambda: _empty_ledger())
+    pullers: frozenset[str] | None = None
+    releases_stale: bool = False
+    watch: Callable[[BlobStore, str], BlobStore] = lambda store, incarnation: store
 
     @property
     def clock(self) -> SimClock:
         return self.own_clock
 
     def connect(self, rng: random.Random) -> Connection:
-        connection = Connection(_unlimited(self.world.parts(self)), self.clock, rng)
+        parts = self.world.parts(self)
+        open_store = parts.open_store
+        parts = replace(
+            parts,
+            open_store=lambda incarnation, look_only: self.watch(open_store(incarnation, look_only), incarnation),
+            max_delete=NO_LIMIT,
+            pullers=self.pullers,
+            releases_stale=self.releases_stale,
+        )
+        connection = Connection(parts, self.clock, rng)
         connection._ledger = self.ledger
         return connection
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether a pass has been here: from now on the folder is known by its marker."""
+        return os.path.exists(f"{self.folder}/.escale/folder")
 
     def tree(self) -> Tree:
         """What the user sees."""
@@ -159,11 +180,6 @@ def _pass(machine: Machine) -> str:
     except EscaleError as error:
         return f"{machine.name}: {error}"
     return ""
-
-
-def _unlimited(parts: Parts) -> Parts:
-    """Nobody is there to approve deletions."""
-    return replace(parts, max_delete=DeletionLimit(None, None))
 
 
 @contextmanager

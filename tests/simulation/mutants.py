@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import pytest
 
-from escale.app import syncing
+from escale.app import presence, syncing
 from escale.files import folder, site
 from escale.files.folder import Folder
 from escale.files.tree import Entry
@@ -255,6 +255,37 @@ def equal_is_older(patch: Patch) -> None:
     patch.setattr(plan, "judge", mutant)
 
 
+def deletions_without_the_marker(patch: Patch) -> None:
+    """What is missing was deleted, also where the folder itself is missing."""
+    patch.setattr(presence.Presence, "check", lambda self, now, memory_s: None)
+
+
+def damaged_is_delivered(patch: Patch) -> None:
+    """What an archive did not deliver intact is agreed on as if it had."""
+
+    def mutant(client, update, missing):
+        client.ledger.agree([update.records[path].base() for path in missing])
+
+    patch.setattr(fetch, "_judge_delivery", mutant)
+
+
+def locks_of_others_go(patch: Patch) -> None:
+    """Whoever meets a lock removes it."""
+    patch.setattr(lock.PageLock, "is_stale", lambda self, name, text: True)
+
+
+def data_of_others_goes(patch: Patch) -> None:
+    """Data without a name is garbage at once, also if its pusher is just about to name it."""
+
+    def mutant(client, view):
+        lone = [update for update in view.updates if not update.is_named and update.data is not None]
+        for update in lone:
+            client.relay.delete_data(view.page, update.stamp)
+        return bool(lone)
+
+    patch.setattr(recover, "_sweep_data", mutant)
+
+
 def _everywhere(patch: Patch, name: str, mutant: Callable[..., object]) -> None:
     patch.setattr(pull, name, mutant)
     patch.setattr(syncing, name, mutant)
@@ -285,4 +316,8 @@ MUTANTS = (
     names_not_synchronised,
     older_goes_before_newer_comes,
     equal_is_older,
+    deletions_without_the_marker,
+    damaged_is_delivered,
+    locks_of_others_go,
+    data_of_others_goes,
 )

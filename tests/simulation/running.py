@@ -16,7 +16,6 @@ from .histories import History
 from .interleavings import Exploration, Small, variants
 from .machines import memory_directory
 
-SEEDS_FILE = Path(__file__).parent / "seeds.txt"
 CHUNK = 40
 """Seeds that a job takes at a time: long enough to forget what asking for them costs, short enough to share fairly."""
 
@@ -89,9 +88,3 @@ def run_all_orders(most: int, jobs: int) -> Iterator[tuple[str, int, bool, list[
     """Every small history, one after the other as they end."""
     with multiprocessing.get_context("fork").Pool(jobs, maxtasksperchild=1) as pool:
         yield from pool.imap_unordered(partial(run_orders, most=most), variants(every=True))
-
-
-def known_seeds() -> list[int]:
-    """Seeds that once failed; what follows a `#` is their story."""
-    lines = (line.partition("#")[0].strip() for line in SEEDS_FILE.read_text().splitlines())
-    return [int(line) for line in lines if line]

@@ -13,7 +13,7 @@ from escale.testing.faults import Crash, Fuse, GrantingStore, HookedStore
 
 from .folders import Tree, read_trash
 from .machines import SimMachine, SimWorld
-from .truth import Truth
+from .truth import Truth, versions
 from .users import User
 from .watch import watched
 
@@ -79,7 +79,7 @@ class Stage:
             raise end
         machine = self.machines[name]
         machine.wrap = SimMachine.wrap
-        self.truth.check_pass(before, machine.tree(), read_trash(machine.folder))
+        self.truth.check_pass(versions(before), machine.tree(), read_trash(machine.folder))
 
     def close(self) -> None:
         """End what is left."""

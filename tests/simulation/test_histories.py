@@ -11,9 +11,10 @@ import sys
 
 import pytest
 
+from .circumstances import known_seeds
 from .histories import KINDS
 from .machines import memory_directory
-from .running import known_seeds, run_seed, run_seeds
+from .running import run_seed, run_seeds
 
 SEEDS = int(os.environ.get("SEEDS", "80"))
 """Histories of each kind; more with SEEDS=1000 in the environment."""

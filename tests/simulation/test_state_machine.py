@@ -21,7 +21,7 @@ from escale.testing.weather import Odds, Snapshots, WeatherStore
 
 from .folders import read_trash
 from .machines import SimMachine, SimWorld
-from .truth import Truth
+from .truth import Truth, versions
 from .users import MODES, PATHS, WORDS, User
 from .watch import watched
 
@@ -110,7 +110,7 @@ class Relay(RuleBasedStateMachine):
             machine.stop()
             machine.wrap = SimMachine.wrap
             self.odds = Odds()
-        self.truth.check_pass(before, machine.tree(), read_trash(machine.folder))
+        self.truth.check_pass(versions(before), machine.tree(), read_trash(machine.folder))
 
     def teardown(self) -> None:
         """The liveness phase."""

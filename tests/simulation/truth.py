@@ -16,6 +16,10 @@ from .folders import Node, Tree
 CONFLICT = ".conflict-"
 
 
+Versions = set[tuple[str, bytes]]
+"""Kinds and values of files and links, wherever they lie."""
+
+
 class Untrue(AssertionError):
     """A promise was broken."""
 
@@ -25,13 +29,15 @@ class Truth:
     """What the users did.
 
     `written` and `ended` hold (kind, value) of files and links.  `touched`: since everybody agreed, by path and user,
-    what he left there.  `forgets`: the relay lost its memory in between, so deletions may be undone and versions doubt.
+    what he left there.  `renames`: old and new names of directories; what arrives at that moment may come under either.
+    `forgets`: the relay lost its memory in between, so deletions may be undone and versions doubt.
     """
 
-    written: set[tuple[str, bytes]] = field(default_factory=set)
-    ended: set[tuple[str, bytes]] = field(default_factory=set)
+    written: Versions = field(default_factory=set)
+    ended: Versions = field(default_factory=set)
     named: set[str] = field(default_factory=set)
     touched: dict[str, dict[str, Node | None]] = field(default_factory=dict)
+    renames: list[tuple[str, str]] = field(default_factory=list)
     forgets: bool = False
 
     def note(self, user: str, path: str, before: Node | None, after: Node | None) -> None:
@@ -43,8 +49,10 @@ class Truth:
             self.named.add(path)
         self.touched.setdefault(path, {})[user] = after
 
-    def moved(self, user: str, before: Tree, after: Tree) -> None:
-        """A user gave paths other names: nothing that he moved has ended."""
+    def moved(self, user: str, source: str, target: str, before: Tree) -> None:
+        """A user gave a path another name, with all in it: nothing that he moved has ended."""
+        after = {target + path[len(source) :]: node for path, node in before.items()}
+        self.renames.append((source, target))
         for path in before.keys() - after.keys():
             self.touched.setdefault(path, {})[user] = None
         for path, node in after.items():
@@ -58,17 +66,18 @@ class Truth:
         _must(not lost, f"lost: {lost}")
         invented = {one for one in there - self.written if one[0] != "directory"}
         _must(not invented, f"nobody wrote {invented}")
-        strange = [path for path in tree if path not in self.named and CONFLICT not in path]
+        strange = [path for path in tree if not self._is_named(path) and CONFLICT not in path]
         _must(not strange, f"nobody named {strange}")
         if not self.forgets:
             self._check_single_hands(tree)
         self.touched.clear()
+        self.named |= tree.keys()
+        self.renames.clear()
         self.forgets = False
 
-    def check_pass(self, before: Tree, after: Tree, trash: set[tuple[str, bytes]]) -> None:
-        """Untrue if a pass destroyed something."""
-        had, has = ({node[:2] for node in tree.values() if node.kind != "directory"} for tree in (before, after))
-        destroyed = had - has - trash - self.ended
+    def check_pass(self, before: Versions, after: Tree, trash: Versions) -> None:
+        """Untrue if a pass destroyed something of what was there before, or came while it ran."""
+        destroyed = before - versions(after) - trash - self.ended
         _must(not destroyed, f"a pass destroyed {destroyed}")
 
     def _check_single_hands(self, tree: Tree) -> None:
@@ -76,17 +85,37 @@ class Truth:
             if len(hands) == 1:
                 ((user, node),) = hands.items()
                 _must(
-                    tree.get(path) == node or self._is_contested(path, user),
+                    _is_same(tree.get(path), node) or self._is_contested(path, user),
                     f"{path} should be {node}, as {user} left it, and is {tree.get(path)}",
                 )
+
+    def _is_named(self, path: str) -> bool:
+        return any(name in self.named for name in self._names(path))
 
     def _is_contested(self, path: str, user: str) -> bool:
         """Whether somebody else touched what the path lies in, or what lies in it."""
         return any(
-            other.startswith(f"{path}/") or path.startswith(f"{other}/")
+            other.startswith(f"{name}/") or name.startswith(f"{other}/") or (name == other != path)
+            for name in self._names(path)
             for other, hands in self.touched.items()
             if hands.keys() - {user}
         )
+
+    def _names(self, path: str) -> list[str]:
+        """The path, and what it was called before a directory above it had another name."""
+        return [path] + [old + path[len(new) :] for old, new in self.renames if path.startswith(f"{new}/")]
+
+
+def versions(tree: Tree) -> Versions:
+    """What would be missed."""
+    return {node[:2] for node in tree.values() if node.kind != "directory"}
+
+
+def _is_same(now: Node | None, left: Node | None) -> bool:
+    """Permissions of directories do not count: nobody changes them, but one sees them while a pass is not done."""
+    if now is not None and left is not None and now.kind == left.kind == "directory":
+        return True
+    return now == left
 
 
 def _must(holds: bool, what: str) -> None:

@@ -117,7 +117,7 @@ class User:
             self._note(target, None)
         os.rename(self._full(source), self._full(target))
         moved = self._below(source)
-        self._truth.moved(self.name, moved, {target + path[len(source) :]: node for path, node in moved.items()})
+        self._truth.moved(self.name, source, target, moved)
         for path in moved:
             del self._tree[path]
         return True

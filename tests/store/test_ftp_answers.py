@@ -200,3 +200,15 @@ def test_a_reply_without_end_is_refused(server: FtpScript, store: FtpStore) -> N
         server.say(endless)
         with pytest.raises(Refused, match="a reply"):
             store.info("name")
+
+
+def test_a_listing_in_a_form_of_its_own_is_not_empty(server: FtpScript, store: FtpStore) -> None:
+    server.say(WITH_LINES + LISTING + DATA + b"11-14-23  10:13PM                   17 0.lock\r\n")
+    with pytest.raises(Refused, match="a form of its own"):
+        pytest.fail(f"{[*store.list()]}")
+
+
+@pytest.mark.parametrize("nothing", [b"", b"total 0\r\n", b"drwxr-xr-x   2 jane users 4096 Nov 14 22:13 .\r\n"])
+def test_an_empty_listing_is_one(server: FtpScript, store: FtpStore, nothing: bytes) -> None:
+    server.say(WITH_LINES + LISTING + DATA + nothing)
+    assert [*store.list()] == []

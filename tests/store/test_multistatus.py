@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import itertools
+
 import pytest
 
 from escale.errors import Corrupt
+from escale.store import multistatus
 from escale.store.multistatus import Multistatus
+from escale.stream import pieces_of
 from tests.fuzz.bounds import bounded
 
 
@@ -18,7 +23,7 @@ def answer(href: str = "/relay/a", size: str = "5", date: str = "", encoding: st
 
 
 def test_an_honest_answer() -> None:
-    (blob,) = Multistatus("here", answer()).blobs()
+    (blob,) = Multistatus("here", [answer()]).blobs()
     assert (blob.name, blob.size) == ("a", 5)
 
 
@@ -36,18 +41,33 @@ def test_an_honest_answer() -> None:
 )
 def test_a_wrong_answer_is_corrupt(data: bytes) -> None:
     with pytest.raises(Corrupt):
-        Multistatus("here", data).blobs()
+        Multistatus("here", pieces_of(io.BytesIO(data))).blobs()
 
 
 @pytest.mark.parametrize("inside", ["<a/>" * 2_000_000, "<a>" * 1_000_000 + "</a>" * 1_000_000], ids=["wide", "deep"])
 def test_empty_elements_do_not_fill_the_memory(inside: str) -> None:
     data = f'<multistatus xmlns="DAV:">{inside}</multistatus>'.encode()
     with bounded(5.0, 32), pytest.raises(Corrupt, match="elements"):
-        Multistatus("here", data)
+        Multistatus("here", pieces_of(io.BytesIO(data)))
 
 
 def test_a_long_listing_is_held_one_response_at_a_time() -> None:
     one = answer().partition(b"<response>")[2].rpartition(b"</multistatus>")[0]
     data = b'<multistatus xmlns="DAV:">' + (b"<response>" + one) * 20_000 + b"</multistatus>"
     with bounded(10.0, 32):
-        assert len(Multistatus("here", data).blobs()) == 20_000
+        assert len(Multistatus("here", pieces_of(io.BytesIO(data))).blobs()) == 20_000
+
+
+@pytest.mark.parametrize("inside", [b"name", b"<!-- name -->", b"\n"], ids=["text", "comments", "empty lines"])
+def test_a_response_without_end_does_not_fill_the_memory(inside: bytes) -> None:
+    endless = itertools.repeat(inside * 10_000)
+    beginning = b'<multistatus xmlns="DAV:"><response><href>'
+    with bounded(10.0, 32), pytest.raises(Corrupt, match="a response in its listing is larger"):
+        Multistatus("here", itertools.chain([beginning], endless))
+
+
+def test_a_listing_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multistatus, "SIZE_MAX", 4 * 1024 * 1024)
+    one = b"<response>" + answer().partition(b"<response>")[2].rpartition(b"</multistatus>")[0]
+    with bounded(10.0, 64), pytest.raises(Corrupt, match="its listing is larger"):
+        Multistatus("here", itertools.chain([b'<multistatus xmlns="DAV:">'], itertools.repeat(one)))

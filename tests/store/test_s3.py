@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from escale.errors import ConfigError, NoRelaySpace, NoSuchRelay, SecretError, Unreachable
-from escale.store.s3 import PART, S3Store, _translated
+from escale.store.s3 import PART, S3Store
+from escale.store.s3_words import translated
 from escale.testing.contracts import MIB, SourceFailed, Stream, as_file
 
 from ..contracts.test_contract_s3 import s3_store
@@ -151,7 +152,7 @@ def test_nobody_listens(relay: Relay) -> None:
 )
 def test_answers_in_our_words(status: int, code: str, kind: type[Exception]) -> None:
     answer = {"Error": {"Code": code, "Message": "so it is"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    assert type(_translated("s3://bucket", "name", answer)) is kind
+    assert type(translated("s3://bucket", "name", answer)) is kind
 
 
 def test_unknown_option() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from paramiko import Message
+from paramiko import Message, SFTPError, SSHException
 
+from escale.store import sftp_requests as sftp
 from escale.store.sftp_requests import BROKEN, StatusError, attributes, list_directory
 from tests.fuzz import target_listings
 from tests.fuzz.bounds import bounded
@@ -37,3 +38,20 @@ def test_a_refusal_in_another_encoding() -> None:
     with target_listings.sftp_answers(target_listings.SFTP_REFUSAL) as answers, pytest.raises(StatusError) as caught:
         list_directory(answers(), "/relay")
     assert caught.value.text == "no \N{REPLACEMENT CHARACTER}"
+
+
+def test_a_listing_that_is_cut_is_no_listing() -> None:
+    whole = target_listings._SFTP
+    with target_listings.sftp_answers(whole) as answers:
+        assert [name for name, _ in list_directory(answers(), "/relay")] == [b"0.lock", b"caf\xc3\xa9"]
+    for length in range(len(whole)):
+        with target_listings.sftp_answers(whole[:length]) as answers, pytest.raises((*BROKEN, SFTPError, SSHException)):
+            pytest.fail(f"{list_directory(answers(), '/relay')} after {length} bytes")
+
+
+def test_a_listing_that_neither_goes_on_nor_ends() -> None:
+    nothing = [target_listings._packet(sftp.NAME, number(each), number(0)) for each in range(2, 6)]
+    handle = target_listings._packet(sftp.HANDLE, number(1), target_listings._text(b"h"))
+    conversation = b"".join([target_listings._VERSION, handle, *nothing])
+    with target_listings.sftp_answers(conversation) as answers, pytest.raises(EOFError, match="neither"):
+        list_directory(answers(), "/relay")

@@ -247,9 +247,8 @@ def test_company_proxy(relay: Relay) -> None:
 
 class TestMultistatus:
     def blobs(self, *responses: str) -> list[Any]:
-        return Multistatus(
-            "here", f'<d:multistatus xmlns:d="DAV:">{"".join(responses)}</d:multistatus>'.encode()
-        ).blobs()
+        text = f'<d:multistatus xmlns:d="DAV:">{"".join(responses)}</d:multistatus>'
+        return Multistatus("here", [text.encode()]).blobs()
 
     def response(self, href: str, more: str = "") -> str:
         size = "<d:getcontentlength>5</d:getcontentlength>"
@@ -287,14 +286,14 @@ class TestMultistatus:
         levels = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
         bomb = f'<!DOCTYPE b [<!ENTITY e0 "boom">{levels}]><multistatus xmlns="DAV:">&e9;</multistatus>'
         with pytest.raises(Corrupt, match="document type"):
-            Multistatus("here", bomb.encode())
+            Multistatus("here", [bomb.encode()])
         with pytest.raises(Corrupt, match="document type"):
-            Multistatus("here", bomb.encode("utf-16"))
+            Multistatus("here", [bomb.encode("utf-16")])
 
     @pytest.mark.parametrize("text", ["", "<html>hello</html>", "{}", '<multistatus xmlns="DAV:"><response>'])
     def test_something_else(self, text: str) -> None:
         with pytest.raises((Corrupt, Unreachable)):
-            Multistatus("here", text.encode())
+            Multistatus("here", [text.encode()])
 
     @pytest.mark.parametrize("size", ["many", "-", "5 bytes"])
     def test_nonsense_in_properties(self, size: str) -> None:

@@ -1,0 +1,66 @@
+"""Notices: the codes of what is told while work goes on, and is no error that ends anything.
+
+`escale config explain CODE` shows them.  A code never changes its meaning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a code says, and the longer explanation with what to do."""
+
+    code: str
+    message: str
+    why: str
+
+
+NOTICES = (
+    Notice(
+        "L120",
+        "so many files were deleted here that their deletion is held",
+        "More than 'max delete' allows, or all of them. Nothing is deleted elsewhere until somebody has decided:\n"
+        "escalectl approve SECTION sends the deletion, escalectl approve SECTION --refuse brings the files back.",
+    ),
+    Notice(
+        "L150",
+        "the ledger was damaged and lies aside; a new one is begun",
+        "It remembers what this machine and the relay last agreed on. Without it nothing is lost, but what was\n"
+        "deleted here meanwhile comes back, and what was edited on both sides becomes a conflict. Check the disk.",
+    ),
+    Notice(
+        "L204",
+        "a name, or the text of a link, cannot be stored or sent",
+        "The file system of this machine, or the format of the relay, does not take it. Rename it where it comes from.",
+    ),
+    Notice(
+        "L205",
+        "a file was changed here and on the relay, and this client only uploads",
+        "It cannot keep both. Let this machine receive as well (mode = shared), or take your change elsewhere.",
+    ),
+    Notice(
+        "P401",
+        "another machine used the client name of this one, or this one was set up anew",
+        "Updates do not wait for two machines of one name. Give each its own: client name = ...\n"
+        "After a new installation, or with a new ledger, it is told once and means nothing.",
+    ),
+    Notice(
+        "P422",
+        "an entry of an index is not understood, and is left out",
+        "Somebody else wrote it, or it was damaged. The other entries count; the file is sent again by who has it.",
+    ),
+    Notice(
+        "P430",
+        "the relay has lost what it knew, or was wiped or replaced; it is filled again",
+        "Nothing is deleted here because of it. What was agreed on is written down again.",
+    ),
+    Notice(
+        "P431",
+        "the relay has damaged, lost or put back something",
+        "A restored backup looks like this, and a storage that answers with old listings. Nothing is deleted or\n"
+        "replaced here because of it, and what is newer here is written down again. If it is neither, ask who can\n"
+        "write to the relay; with encryption = on all that they can do is to be a nuisance.",
+    ),
+)

@@ -1,0 +1,145 @@
+"""A folder that is not there, or not itself, is never taken for one in which everything was deleted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from escale.app.presence import ADOPT_LOCAL, ADOPT_RELAY, AwayTooLong, FolderGone, MarkerGone
+from escale.files.ledger import Ledger
+from tests.world import Machine, World
+
+DAY_S = 86400.0
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pair(world):
+    """Two in step over nine files; deletions are remembered for thirty days."""
+    memory = 30 * DAY_S
+    alice = world.machine("alice", deletes=True, deletion_memory_s=memory)
+    bob = world.machine("bob", deletes=True, deletion_memory_s=memory)
+    for number in range(9):
+        alice.write(f"d/{number}", f"content {number}")
+    world.settle()
+    return alice, bob
+
+
+def adopt(world: World, machine: Machine, word: str) -> None:
+    """What `escalectl sync --adopt` does."""
+    ledger = Ledger(world.directory / f"{machine.name}.ledger")
+    ledger.set_meta("adopt", word)
+    ledger.close()
+
+
+def unmounted(machine: Machine) -> Path:
+    """The disk is away, its mount point empty."""
+    away = machine.folder.with_name("disk")
+    machine.folder.rename(away)
+    machine.folder.mkdir()
+    return away
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_an_empty_mount_point_stops_the_section_until_the_disk_is_back(world, pair, restarts):
+    alice, bob = pair
+    before = bob.tree()
+    away = unmounted(alice)
+    if restarts:
+        alice.stop()
+    for _ in range(2):
+        with pytest.raises(MarkerGone) as error:
+            alice.sync()
+        assert "--adopt" in error.value.next_step and error.value.exit_code == 5
+        bob.sync()
+    assert not list(alice.folder.iterdir()) and bob.tree() == before
+    bob.write("new", "made meanwhile")
+    bob.sync()
+    alice.folder.rmdir()
+    away.rename(alice.folder)
+    world.settle()
+    assert alice.tree() == bob.tree() and alice.read("new") == b"made meanwhile"
+    assert not bob.trash()
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_folder_that_is_gone_is_not_made_again(world, pair, restarts):
+    alice, bob = pair
+    alice.folder.rename(alice.folder.with_name("elsewhere"))
+    if restarts:
+        alice.stop()
+    with pytest.raises(FolderGone):
+        alice.sync()
+    assert not alice.folder.exists()
+    bob.sync()
+    assert len(bob.files()) == 9
+
+
+def test_the_relay_is_adopted_once(world, pair):
+    alice, bob = pair
+    before = bob.tree()
+    unmounted(alice)
+    adopt(world, alice, ADOPT_RELAY)
+    world.settle()
+    assert alice.tree() == bob.tree() == before
+    (alice.folder / "d/0").unlink()
+    world.settle()
+    assert "d/0" not in bob.tree()
+
+
+def test_the_folder_is_adopted_with_what_is_missing(world, pair):
+    alice, bob = pair
+    away = unmounted(alice)
+    (alice.folder / "d").mkdir()
+    for number in range(8):
+        (away / f"d/{number}").rename(alice.folder / f"d/{number}")
+    adopt(world, alice, ADOPT_LOCAL)
+    world.settle()
+    assert alice.tree() == bob.tree() and "d/8" not in bob.tree()
+    assert [item.path for item in bob.trash()] == ["d/8"]
+
+
+def test_who_was_away_for_longer_than_deletions_are_remembered_is_asked(world, pair):
+    alice, bob = pair
+    bob.stop()
+    (alice.folder / "d/0").unlink()
+    alice.sync()
+    for _ in range(4):
+        world.clock.sleep(10 * DAY_S)
+        alice.sync()
+        alice.write("d/1", f"edited at {world.clock.now()}")
+    alice.sync()
+    with pytest.raises(AwayTooLong) as error:
+        bob.sync()
+    assert "40 days" in str(error.value)
+    assert len(bob.files()) == 9
+    bob.write("d/2", "edited while away")
+    adopt(world, bob, ADOPT_RELAY)
+    world.settle(12)
+    assert alice.tree() == bob.tree() and "d/0" not in alice.tree()
+    assert alice.read("d/2") == b"edited while away"
+
+
+def test_who_was_away_shortly_is_not_asked(world, pair):
+    alice, bob = pair
+    bob.stop()
+    (alice.folder / "d/0").unlink()
+    for _ in range(2):
+        world.clock.sleep(10 * DAY_S)
+        alice.sync()
+    world.settle()
+    assert "d/0" not in bob.tree()
+
+
+def test_a_new_folder_is_made_and_marked(world):
+    carol = world.machine("carol", deletes=True)
+    carol.folder.rmdir()
+    carol.sync()
+    assert (carol.folder / ".escale/folder").exists()
