@@ -19,6 +19,7 @@ WHOLE = "whole"
 """The note of a catalog that says below which tree every blob was known when it was saved."""
 
 _LAST = "last pack read"
+_DAMAGED = "packs that were damaged"
 _RUNS = 64
 """After so many runs each old pack was read; but not more than these at a time:"""
 _OLDER_MAX = 8
@@ -41,6 +42,8 @@ class Proof:
     def look(self) -> list[EscaleError]:
         """Bring the catalog up to date before a run, and `missing` of the repository; returns what is damaged."""
         damaged: list[EscaleError] = [*self._repository.refresh()]
+        for pack in sorted(self._repository.catalog.packs().intersection(self._noted())):
+            damaged += self._read(pack)
         return damaged + self._listed()
 
     def prove(self, fresh: Mapping[str, int]) -> list[EscaleError]:
@@ -80,8 +83,8 @@ class Proof:
 
     def _sample(self, fresh: Mapping[str, int]) -> Iterator[str]:
         repository = self._repository
-        if fresh:
-            yield self._rng.choice(sorted(fresh))
+        if ours := sorted(set(fresh) - repository.missing):
+            yield self._rng.choice(ours)
         older = sorted(repository.catalog.packs() - set(fresh) - repository.missing)
         if not older:
             return
@@ -100,5 +103,10 @@ class Proof:
             read_contents(data, repository.master, repository.objects.where(Kind.PACK, pack))
         except (Corrupt, Missing) as error:
             repository.missing.add(pack)
+            repository.catalog.note(_DAMAGED, " ".join({*self._noted(), pack}))
             return [error]
         return []
+
+    def _noted(self) -> list[str]:
+        """Packs that were damaged when they were read last; a listing does not show it."""
+        return self._repository.catalog.noted(_DAMAGED).split()

@@ -142,18 +142,19 @@ class SourceFile:
         os.close(self.descriptor)
 
     def whole(self) -> bytes:
-        """All of it, for small files; one byte more than it should have shows that it has grown."""
-        wanted = self.status.st_size + 1
+        """All of it, for small files."""
+        wanted = self.status.st_size
         data = os.read(self.descriptor, wanted)
-        while 0 < len(data) < wanted - 1 and (more := os.read(self.descriptor, wanted - len(data))):
+        while len(data) < wanted and (more := os.read(self.descriptor, wanted - len(data))):
             data += more
         return data
 
     def content(self) -> Content:
-        """For cutting large files; the holes of sparse ones are not read."""
+        """For cutting large files; the holes of sparse ones are not read.  Not more than there was when it was opened:
+        a file that grows as fast as it is read would have no end."""
         if self.status.st_blocks * 512 < self.status.st_size:
             return _Sparse(self.descriptor, self.status.st_size)
-        return _Plain(self.descriptor)
+        return _Plain(self.descriptor, self.status.st_size)
 
     def is_unchanged(self) -> bool:
         """Whether nobody wrote since it was opened."""
@@ -171,11 +172,14 @@ def is_same_state(one: os.stat_result, other: os.stat_result) -> bool:
 
 
 class _Plain:
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, size: int) -> None:
         self._descriptor = descriptor
+        self._left = size
 
     def readinto(self, target: memoryview, /) -> int:
-        return os.readv(self._descriptor, [target])
+        count = os.readv(self._descriptor, [target[: self._left]]) if self._left else 0
+        self._left -= count
+        return count
 
 
 class _Sparse:
@@ -189,10 +193,12 @@ class _Sparse:
         self._data_end = 0
 
     def readinto(self, target: memoryview, /) -> int:
+        if self._at >= self._size:
+            return 0
         if self._at >= self._data_end:
             self._look_ahead()
         if self._at < self._data_start:
-            count = min(len(target), self._data_start - self._at, len(_ZEROS))
+            count = min(len(target), min(self._data_start, self._size) - self._at, len(_ZEROS))
             target[:count] = _ZEROS[:count]
         else:
             count = os.preadv(self._descriptor, [target[: self._data_end - self._at]], self._at)
@@ -202,11 +208,11 @@ class _Sparse:
     def _look_ahead(self) -> None:
         try:
             self._data_start = os.lseek(self._descriptor, self._at, os.SEEK_DATA)
-            self._data_end = os.lseek(self._descriptor, self._data_start, os.SEEK_HOLE)
+            self._data_end = min(self._size, os.lseek(self._descriptor, self._data_start, os.SEEK_HOLE))
         except OSError as error:
             if error.errno == errno.ENXIO:
                 # No more data, perhaps a hole at the end.
-                self._data_start = self._data_end = max(self._size, self._at)
+                self._data_start = self._data_end = self._size
             else:
                 # A file system that does not tell: then all of it is data.
-                self._data_start, self._data_end = self._at, max(self._size, self._at)
+                self._data_start, self._data_end = self._at, self._size
