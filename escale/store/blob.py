@@ -1,8 +1,9 @@
 """BlobStore: named byte strings that can be replaced.  Everything a relay needs from a storage.
 
-Names are flat: one directory, no slashes.  `put` replaces the whole blob and is atomic for readers on every backend:
-somebody who reads meanwhile sees the old bytes or the new ones, never a mixture and never a part.  Deleting what is not
-there is no error.  Nothing here retries (RetryingStore does) and nothing here decides.
+Names are flat: one directory, no slashes; `within` gives the store of a directory below.  `put` replaces the whole
+blob and is atomic for readers on every backend: somebody who reads meanwhile sees the old bytes or the new ones, never
+a mixture and never a part.  Deleting what is not there is no error.  Nothing here retries (RetryingStore does) and
+nothing here decides.
 """
 
 from __future__ import annotations
@@ -91,7 +92,10 @@ class BlobStore(ABC):
 
     @abstractmethod
     def get_range(self, name: str, offset: int, length: int) -> bytes:
-        """So many bytes from the middle of a blob, fewer only where it ends.  Missing when there is no such blob."""
+        """So many bytes from the middle of a blob, fewer only where it ends.  Missing when there is no such blob.
+
+        Fewer because the transfer was cut short is Unreachable.  Costs little more than these bytes.
+        """
 
     @abstractmethod
     def put(self, name: str, source: BinaryIO) -> int:
@@ -123,13 +127,18 @@ class BlobStore(ABC):
     def within(self, directory: str) -> BlobStore:
         """The store of a directory below this one ("data/ab"), over the same connection, for the same thread.
 
-        The directory is made with its first blob; until then it is NoSuchRelay, or empty where there are no
-        directories.
+        The directory is made with its first blob, and so is what lies between.  Until then no name is in it: `get` is
+        Missing, `info` None, `delete` no error; what lists (`list`, `list_below`, `sweep`) is NoSuchRelay, or finds
+        nothing where there are no directories.  Every verb is NoSuchRelay if this store itself is not there.
         """
 
     @abstractmethod
     def list_below(self) -> Iterator[BlobInfo]:
-        """All blobs of all directories directly below this one, named "directory/blob", fresh, in no order."""
+        """All blobs of all directories directly below this one, named "directory/blob", fresh, in no order.
+
+        Temporary names are left out.  A directory that goes away meanwhile is empty; one that may not be read is
+        Refused, since what is left out may be taken for lost.
+        """
 
     def info(self, name: str) -> BlobInfo | None:
         """What a listing would say of this one name, or None."""

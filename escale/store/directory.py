@@ -75,7 +75,7 @@ class DirectoryStore(BlobStore):
 
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
         found = []
-        with self._errors(prefix), os.scandir(self.directory) as entries:
+        with self._errors(""), os.scandir(self.directory) as entries:
             for entry in entries:
                 if not entry.name.startswith(prefix) or entry.name.startswith(TEMPORARY):
                     continue
@@ -166,6 +166,9 @@ class DirectoryStore(BlobStore):
             yield
         except FileNotFoundError as error:
             self._must_exist()
+            if not name:
+                # The relay is there, but not this directory within it.
+                raise NoSuchRelay(where=self.url, reason="there is no such directory") from error
             raise Missing(where=self.url, name=name) from error
         except IsADirectoryError as error:
             raise Refused(where=self.url, reason=f"{name} is a directory") from error
@@ -187,6 +190,9 @@ class _SubdirectoryStore(DirectoryStore):
     def create(self, name: str, data: bytes) -> bool:
         self._make()
         return super().create(name, data)
+
+    def _must_exist(self) -> None:
+        self._parent._must_exist()
 
     def _make(self) -> None:
         """Durable, each level of it, before anything in it is."""

@@ -14,6 +14,8 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,7 +30,7 @@ from ..errors import (
     Unreachable,
 )
 from ..stream import PIECE
-from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_name
+from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_directory, validate_name
 from .ftp_session import Login, Session, Upload
 from .tls import Identity
 
@@ -69,22 +71,38 @@ class FtpStore(BlobStore):
         self._login = Login(host, port, user, password, tls, ca_file, verify, identity, connect_timeout_s, timeout_s)
         self._directory = directory or "."
         self._owner = owner
+        self._below = ""
         self._idle: list[Session] = []
         self.url = f"{'ftps' if tls else 'ftp'}://{user}@{host}:{port}/{directory.removeprefix('/')}"
 
     def get(self, name: str) -> BinaryIO:
-        validate_name(name)
+        path = self._path(name)
         with self._session(is_lent=True) as session:
             try:
-                data, size = session.open_data("RETR", name)
+                data, size = session.open_data("RETR", path)
             except ftplib.error_perm as error:
-                if self._look(session, name) is not None:
+                self._must_be(session, name, error)
+                raise
+        return io.BufferedReader(_Reader(self, session, data, path, size), PIECE)
+
+    def get_range(self, name: str, offset: int, length: int) -> bytes:
+        path = self._path(name)
+        with self._session() as session:
+            try:
+                data, _ = session.open_data("RETR", path, offset)
+            except ftplib.error_perm as error:
+                # Some servers also refuse to begin at the end.
+                if self._must_be(session, name, error).size > offset:
                     raise
-                raise Missing(where=self.url, name=name) from error
-        return io.BufferedReader(_Reader(self, session, data, name, size), PIECE)
+                return b""
+            part = session.take_part(data, length)
+            size = offset + length if len(part) == length else session.size(path)
+        if size is not None and len(part) != min(length, max(0, size - offset)):
+            raise Unreachable(where=self.url, reason=f"the transfer ended after {len(part)} of {length} bytes")
+        return part
 
     def put(self, name: str, source: BinaryIO) -> int:
-        validate_name(name)
+        path = self._path(name)
         with self._session(is_lent=True) as session:
             upload = self._begin(session)
         try:
@@ -92,7 +110,7 @@ class FtpStore(BlobStore):
                 with self.errors():
                     upload.write(piece)
             with self.errors():
-                upload.publish(name)
+                upload.publish(path)
         except BaseException as failure:
             self._abandon(session, upload, failure)
             raise
@@ -106,17 +124,33 @@ class FtpStore(BlobStore):
         return True
 
     def delete(self, name: str) -> None:
-        validate_name(name)
+        path = self._path(name)
         with self._session() as session:
             try:
-                session.delete(name)
+                session.delete(path)
             except ftplib.error_perm:
-                if session.info(name) is not None:
+                if session.info(path) is not None:
                     raise
 
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
         found = [blob for blob in self._entries(prefix) if not blob.name.startswith(TEMPORARY)]
         yield from sorted(found, key=lambda blob: blob.name)
+
+    def within(self, directory: str) -> FtpStore:
+        inner = copy(self)
+        inner._below = f"{self._below}{validate_directory(directory)}/"
+        inner.url = f"{self.url.rstrip('/')}/{directory}"
+        return inner
+
+    def list_below(self) -> Iterator[BlobInfo]:
+        found = []
+        with self._session() as session:
+            self._must_stand(session)
+            for directory in self._directories(session):
+                for blob in session.entries("", f"{self._below}{directory}/"):
+                    if not blob.name.startswith(TEMPORARY):
+                        found.append(replace(blob, name=f"{directory}/{blob.name}"))
+        yield from found
 
     def info(self, name: str) -> BlobInfo | None:
         validate_name(name)
@@ -159,7 +193,30 @@ class FtpStore(BlobStore):
     def _entries(self, prefix: str) -> Sequence[BlobInfo]:
         with self._session() as session:
             self._must_stand(session)
-            return session.entries(prefix)
+            try:
+                return session.entries(prefix, self._below)
+            except ftplib.error_perm as error:
+                self._must_be_there(session, error)
+                raise
+
+    def _directories(self, session: Session) -> Sequence[str]:
+        try:
+            return session.directories(self._below)
+        except ftplib.error_perm as error:
+            self._must_be_there(session, error)
+            raise
+
+    def _must_be_there(self, session: Session, error: ftplib.error_perm) -> None:
+        """NoSuchRelay if our directory could not be listed because there is none; error_perm if one may not be read."""
+        path = ""
+        for component in self._below.split("/")[:-1]:
+            if component not in session.directories(path):
+                raise NoSuchRelay(where=self.url, reason=str(error)) from error
+            path += f"{component}/"
+
+    def _path(self, name: str) -> str:
+        """Where it is, seen from the relay's directory."""
+        return self._below + validate_name(name)
 
     def _now(self) -> float:
         """The time of the server, by the stamp of a new file."""
@@ -170,11 +227,16 @@ class FtpStore(BlobStore):
         return (found.mtime if found else None) or 0.0
 
     def _begin(self, session: Session) -> Upload:
+        temporary = self._path(temporary_name(self._owner))
         try:
-            return Upload(session, temporary_name(self._owner))
+            return Upload(session, temporary)
         except ftplib.error_perm:
             self._must_stand(session)
-            raise
+            if not self._below:
+                raise
+        names = self._below.rstrip("/").split("/")
+        session.make_directories(["/".join(names[: depth + 1]) for depth in range(len(names))])
+        return Upload(session, temporary)
 
     def _abandon(self, session: Session, upload: Upload, failure: BaseException) -> None:
         """The temporary blob is removed if the server still answers; `sweep` does it otherwise."""
@@ -189,9 +251,16 @@ class FtpStore(BlobStore):
             self.take_back(session)
 
     def _look(self, session: Session, name: str) -> BlobInfo | None:
-        found = session.info(name)
+        found = session.info(self._path(name))
         if found is None:
             self._must_stand(session)
+            return None
+        return replace(found, name=name)
+
+    def _must_be(self, session: Session, name: str, error: ftplib.error_perm) -> BlobInfo:
+        found = self._look(session, name)
+        if found is None:
+            raise Missing(where=self.url, name=name) from error
         return found
 
     def _must_stand(self, session: Session) -> None:
