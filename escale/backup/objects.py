@@ -13,11 +13,11 @@ from __future__ import annotations
 import enum
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ..errors import Corrupt, Missing, NoSuchRelay
 from ..store.blob import BlobInfo, BlobStore
-from ..stream import stream_of
+from ..stream import PIECE, stream_of
 
 _ID = re.compile(r"[0-9a-f]{64}")
 OBJECT_BYTES_MAX = 512 << 20
@@ -81,13 +81,11 @@ class Objects:
         self._place(kind, name).write_bytes(name, data)
         return name
 
-    def write_parts(self, kind: Kind, parts: Sequence[bytes]) -> str:
-        """The same for bytes that lie in pieces, without a copy of all of them."""
-        hashed = hashlib.sha256()
-        for part in parts:
-            hashed.update(part)
-        name = hashed.hexdigest()
-        with stream_of(iter(parts)) as source:
+    def write_view(self, kind: Kind, data: memoryview) -> str:
+        """The same for a large object, without a copy of it."""
+        name = hashlib.sha256(data).hexdigest()
+        pieces = (bytes(data[start : start + PIECE]) for start in range(0, len(data), PIECE))
+        with stream_of(pieces) as source:
             self._place(kind, name).put(name, source)
         return name
 

@@ -56,23 +56,24 @@ class Pack:
 
     def __init__(self) -> None:
         self.blobs: list[PackedBlob] = []
-        self.size = 0
-        self._parts: list[bytes] = []
+        # One piece of memory, which goes back to the system as a whole when the pack has been stored.
+        self._data = bytearray()
+
+    @property
+    def size(self) -> int:
+        """Of the blobs in it so far."""
+        return len(self._data)
 
     def add(self, blob_id: bytes, kind: BlobKind, sealed: bytes, raw_length: int | None) -> None:
         """One more sealed blob."""
         self.blobs.append(PackedBlob(blob_id, kind, self.size, len(sealed), raw_length))
-        self._parts.append(sealed)
-        self.size += len(sealed)
+        self._data += sealed
 
-    def parts(self, master: MasterKey) -> list[bytes]:
-        """The bytes to store, in pieces: the blobs and the table of contents."""
+    def finish(self, master: MasterKey) -> memoryview:
+        """All of it with its table of contents: the bytes to store.  Nothing can be added afterwards."""
         header = master.seal(encode_header(self.blobs))
-        return [*self._parts, header, _TRAILER.pack(len(header))]
-
-    def finish(self, master: MasterKey) -> bytes:
-        """The same in one."""
-        return b"".join(self.parts(master))
+        self._data += header + _TRAILER.pack(len(header))
+        return memoryview(self._data)
 
 
 def encode_header(blobs: Iterable[PackedBlob]) -> bytes:

@@ -28,14 +28,14 @@ BATCH_BYTES = 512 << 10
 BATCH_BLOBS = 64
 """What goes to a thread at once: small blobs cost less than handing each of them over would."""
 
-QUEUE_BYTES = 16 << 20
+QUEUE_BYTES = 8 << 20
 """Clear bytes that wait for a thread, or are with one; `add` waits beyond that."""
 
 OPEN_PACKS = {BlobKind.DATA: 4, BlobKind.TREE: 1}
 """Only the pieces of contents tell anything by their lengths."""
 
-INDEX_BLOBS = 50_000
-"""In one index file: 8 MiB as text."""
+INDEX_BLOBS = 30_000
+"""In one index file: 5 MiB as text."""
 
 INDEX_PACKS = 64
 """In one index file: after a gigabyte at most what was saved can be found."""
@@ -166,12 +166,11 @@ class Writer:
                 self._idle.append(objects)
 
     def _store(self, pack: Pack, objects: Objects) -> None:
-        parts = pack.parts(self.repository.master)
-        size = sum(map(len, parts))
-        name = objects.write_parts(Kind.PACK, parts)
+        data = pack.finish(self.repository.master)
+        name = objects.write_view(Kind.PACK, data)
         with self._lock:
-            self.written.packs[name] = size
-            self.written.stored_bytes += size
+            self.written.packs[name] = len(data)
+            self.written.stored_bytes += len(data)
             self._index.packs[name] = pack.blobs
             self._index_blobs += len(pack.blobs)
             is_full = self._index_blobs >= INDEX_BLOBS or len(self._index.packs) >= INDEX_PACKS
