@@ -26,8 +26,14 @@ CREATE INDEX IF NOT EXISTS listed_by_source ON listed (source);
 CREATE TABLE IF NOT EXISTS blobs (id BLOB, kind INTEGER, pack INTEGER, offset INTEGER, length INTEGER,
     raw_length INTEGER, PRIMARY KEY (id, kind, pack)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS blobs_by_pack ON blobs (pack);
+CREATE TEMP TABLE needs (id BLOB, kind INTEGER, PRIMARY KEY (id, kind)) WITHOUT ROWID;
+CREATE TEMP TABLE holders (pack INTEGER PRIMARY KEY);
 """
 _NUMBER = {BlobKind.DATA: 0, BlobKind.TREE: 1}
+_HELD = (
+    "SELECT 1 FROM blobs AS other JOIN holders ON holders.pack = other.pack"
+    " WHERE other.id = needs.id AND other.kind = needs.kind"
+)
 _KIND = {number: kind for kind, number in _NUMBER.items()}
 
 
@@ -128,6 +134,76 @@ class Catalog:
             (bytes.fromhex(pack),),
         )
         return {row[0] for row in rows}
+
+    def packs_of(self, index: str) -> list[str]:
+        """The packs that an index file lists."""
+        rows = self._rows(
+            "SELECT packs.name FROM packs JOIN listed ON pack = packs.number"
+            " WHERE source = (SELECT number FROM indices WHERE name = ?) ORDER BY packs.name",
+            (index,),
+        )
+        return [row[0].hex() for row in rows]
+
+    # --- what versions need, and who holds it: for the time that the catalog is open, asked for by one at a time
+
+    def forget_needs(self) -> None:
+        """Nothing is needed, and no pack counts as a holder."""
+        with self._transaction() as database:
+            database.execute("DELETE FROM needs")
+            database.execute("DELETE FROM holders")
+
+    def need(self, kind: BlobKind, ids: Iterable[bytes]) -> list[bytes]:
+        """These blobs are needed; returns those that were not yet."""
+        statement, number = "INSERT OR IGNORE INTO needs VALUES (?, ?)", _NUMBER[kind]
+        with self._transaction() as database:
+            return [blob_id for blob_id in ids if database.execute(statement, (blob_id, number)).rowcount]
+
+    def hold(self, packs: Iterable[str]) -> None:
+        """These packs, as far as an index lists them, are there to hold what is needed."""
+        statement = "INSERT OR IGNORE INTO holders SELECT number FROM packs WHERE name = ?"
+        with self._transaction() as database:
+            database.executemany(statement, ((bytes.fromhex(pack),) for pack in packs))
+
+    def let_go(self, packs: Iterable[str]) -> None:
+        """These are not to be counted on any more."""
+        statement = "DELETE FROM holders WHERE pack = (SELECT number FROM packs WHERE name = ?)"
+        with self._transaction() as database:
+            database.executemany(statement, ((bytes.fromhex(pack),) for pack in packs))
+
+    def unheld(self) -> list[tuple[BlobKind, bytes]]:
+        """What is needed and held by nobody."""
+        rows = self._rows(f"SELECT kind, id FROM needs WHERE NOT EXISTS ({_HELD})")
+        return [(_KIND[kind], blob_id) for kind, blob_id in rows]
+
+    def needed_bytes(self) -> dict[str, int]:
+        """Of each holder, how much of it is needed; what several hold is counted at one of them."""
+        rows = self._rows(
+            "SELECT name, SUM(blobs.length) FROM needs JOIN blobs USING (id, kind) JOIN packs ON number = blobs.pack"
+            " WHERE blobs.pack = (SELECT MIN(other.pack) FROM blobs AS other JOIN holders USING (pack)"
+            " WHERE other.id = needs.id AND other.kind = needs.kind) GROUP BY blobs.pack"
+        )
+        return {name.hex(): size for name, size in rows}
+
+    def needed_blobs_of(self, pack: str) -> list[tuple[BlobKind, bytes]]:
+        """What is needed of a pack and held by nobody."""
+        rows = self._rows(
+            "SELECT kind, id FROM blobs JOIN needs USING (id, kind)"
+            " WHERE pack = (SELECT number FROM packs WHERE name = ?)"
+            f" AND NOT EXISTS ({_HELD})",
+            (bytes.fromhex(pack),),
+        )
+        return [(_KIND[kind], blob_id) for kind, blob_id in rows]
+
+    def other_holders(self, pack: str) -> set[str]:
+        """The holders that are said to have what is needed of a pack, too."""
+        rows = self._rows(
+            "SELECT DISTINCT packs.name FROM blobs AS own JOIN needs USING (id, kind)"
+            " JOIN blobs AS other ON other.id = own.id AND other.kind = own.kind AND other.pack <> own.pack"
+            " JOIN holders ON holders.pack = other.pack JOIN packs ON packs.number = other.pack"
+            " WHERE own.pack = (SELECT number FROM packs WHERE name = ?)",
+            (bytes.fromhex(pack),),
+        )
+        return {row[0].hex() for row in rows}
 
     def note(self, key: str, value: str) -> None:
         """Remember something about what is in it, until less is."""

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from ..clock import Clock
 from ..errors import Corrupt, Missing, PeerError, StoreError, UserError
+from ..store.blob import BlobInfo
 from .machine import Machine
 from .moments import ns_of, text_of
 from .objects import Kind
@@ -24,6 +25,12 @@ STALE_S = 30 * 60.0
 """restic's own: after so long without renewal the owner is taken for dead."""
 
 RENEW_S = 5 * 60.0
+UNKNOWN_S = 24 * 3600.0
+"""For so long restic may have been at work, which tells only when it renewed its lock."""
+
+MARGIN_S = 60.0
+"""Between two clocks, and between asking for a time and being told."""
+
 LOOK_AGAIN_S = 0.2
 """restic's: how long a lock that was written at the same time needs to be seen, at the least."""
 
@@ -36,9 +43,18 @@ class RepositoryLocked(UserError):
     advice = "Try again when that is done. A lock whose owner died is removed by itself after half an hour."
 
 
+class LockLost(UserError):
+    """the work in {where} was broken off: somebody took our lock away, as if we were dead"""
+
+    code = "B442"
+    exit_code = 11
+    advice = "Nothing is lost. Did this machine sleep? The next run goes on where this one ended."
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a lock file says; `time_ns` is that of its last renewal, by its owner's clock."""
+    """What a lock file says; `time_ns` is that of its last renewal, by its owner's clock, `began_ns` that of the first,
+    0 if restic wrote it, which does not tell."""
 
     time_ns: int
     exclusive: bool
@@ -47,11 +63,13 @@ class Claim:
     pid: int
     uid: int = 0
     gid: int = 0
+    began_ns: int = 0
 
     def encode(self) -> bytes:
         """JSON as restic reads it."""
         fields = asdict(self)
         fields["time"] = text_of(fields.pop("time_ns"))
+        fields["began"] = text_of(fields.pop("began_ns"))
         return json.dumps(fields, separators=(",", ":")).encode()
 
     @classmethod
@@ -60,8 +78,9 @@ class Claim:
         try:
             found: dict[str, Any] = json.loads(clear)
             texts = (str(found.get("hostname", "")), str(found.get("username", "")))
-            numbers = (int(found.get(name, 0)) for name in ("pid", "uid", "gid"))
-            return cls(ns_of(found["time"]), bool(found.get("exclusive", False)), *texts, *numbers)
+            pid, uid, gid = (int(found.get(name, 0)) for name in ("pid", "uid", "gid"))
+            began_ns = ns_of(found["began"]) if "began" in found else 0
+            return cls(ns_of(found["time"]), bool(found.get("exclusive", False)), *texts, pid, uid, gid, began_ns)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise Corrupt(where=where, reason="it is not a lock") from error
 
@@ -84,10 +103,23 @@ class RepositoryLock:
         """Write it anew if it is time; the new one is there before the old one goes."""
         if self._clock.monotonic() - self._renewed < RENEW_S:
             return
-        claim = replace(self._claim, time_ns=_now_ns(self._clock))
-        before, self.name = self.name, self._repository.write_unpacked(Kind.LOCK, claim.encode())
+        self._claim = replace(self._claim, time_ns=_now_ns(self._clock))
+        before, self.name = self.name, self._repository.write_unpacked(Kind.LOCK, self._claim.encode())
         self._renewed = self._clock.monotonic()
         self._repository.objects.delete(Kind.LOCK, before)
+
+    def must_hold(self) -> None:
+        """LockLost if others may take it for ours no more: before each thing that only somebody alone may do."""
+        # Time passes on one of these clocks only while the machine sleeps.
+        waited = max(abs(self._clock.now() - self._claim.time_ns / 1e9), self._clock.monotonic() - self._renewed)
+        if waited > STALE_S or self._repository.objects.info(Kind.LOCK, self.name) is None:
+            raise LockLost(where=self._repository.objects.url)
+        self.renew()
+
+    def store_now(self) -> float:
+        """The time by the store's clock when this lock was written; by ours where the store does not tell."""
+        info = self._repository.objects.info(Kind.LOCK, self.name)
+        return self._clock.now() if info is None or info.mtime is None else info.mtime
 
     def release(self) -> None:
         """Take it away; if the store does not answer it goes stale."""
@@ -99,7 +131,7 @@ class RepositoryLock:
 def locked(repository: Repository, machine: Machine, clock: Clock, *, exclusive: bool) -> Iterator[RepositoryLock]:
     """Hold a lock; RepositoryLocked if somebody else's forbids it.  Stale ones are removed."""
     _look(repository, machine, clock, exclusive, ours="")
-    claim = Claim(_now_ns(clock), exclusive, **asdict(machine))
+    claim = Claim(_now_ns(clock), exclusive, **asdict(machine), began_ns=_now_ns(clock))
     held = RepositoryLock(repository, claim, repository.write_unpacked(Kind.LOCK, claim.encode()), clock)
     try:
         clock.sleep(LOOK_AGAIN_S)
@@ -109,26 +141,44 @@ def locked(repository: Repository, machine: Machine, clock: Clock, *, exclusive:
         held.release()
 
 
+def others_since(repository: Repository, machine: Machine, clock: Clock, ours: RepositoryLock) -> float:
+    """Since when, by the store's clock, others have been at work; the time of our own lock if there are none."""
+    since = ours.store_now()
+    for blob, claim in _claims(repository):
+        if claim is None or blob.name == ours.name or claim.is_stale(_now_ns(clock), machine):
+            continue
+        # The store's clock was read by whoever renewed the lock, as was his own.
+        ahead = 0.0 if blob.mtime is None else blob.mtime - claim.time_ns / 1e9
+        began = claim.began_ns / 1e9 if claim.began_ns else claim.time_ns / 1e9 - UNKNOWN_S
+        since = min(since, began + ahead - MARGIN_S)
+    return since
+
+
 def _look(repository: Repository, machine: Machine, clock: Clock, exclusive: bool, ours: str) -> None:
-    for blob in list(repository.objects.list(Kind.LOCK)):
+    for blob, claim in _claims(repository):
         if blob.name == ours:
             continue
-        try:
-            claim = Claim.decode(
-                repository.read_unpacked(Kind.LOCK, blob.name), repository.objects.where(Kind.LOCK, blob.name)
-            )
-        except Missing:
-            continue
-        except PeerError:
+        if claim is None:
             # Nobody can tell whose it is; by its age it may still be somebody's.
             if blob.mtime is not None and clock.now() - blob.mtime > STALE_S:
                 repository.objects.delete(Kind.LOCK, blob.name)
-            continue
-        if claim.is_stale(_now_ns(clock), machine):
+        elif claim.is_stale(_now_ns(clock), machine):
             repository.objects.delete(Kind.LOCK, blob.name)
         elif exclusive or claim.exclusive:
             owner = f"{claim.username}@{claim.hostname} (process {claim.pid})"
             raise RepositoryLocked(where=repository.objects.url, owner=owner, since=text_of(claim.time_ns))
+
+
+def _claims(repository: Repository) -> Iterator[tuple[BlobInfo, Claim | None]]:
+    """All locks, with what they say; None for what does not open, or says something else."""
+    for blob in list(repository.objects.list(Kind.LOCK)):
+        try:
+            clear = repository.read_unpacked(Kind.LOCK, blob.name)
+            yield blob, Claim.decode(clear, repository.objects.where(Kind.LOCK, blob.name))
+        except Missing:
+            continue
+        except PeerError:
+            yield blob, None
 
 
 def _now_ns(clock: Clock) -> int:

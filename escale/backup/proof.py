@@ -10,7 +10,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 
-from ..errors import Corrupt, EscaleError, Missing, StoreError
+from ..errors import Corrupt, EscaleError, Missing, PeerError, StoreError
+from .doomed import doomed
 from .objects import Kind
 from .pack import BlobKind, read_contents
 from .repository import Repository
@@ -32,6 +33,12 @@ class ProofFailed(StoreError):
     advice = "No version was written by this run; older ones are untouched. Look at the disk, or for who deletes there."
 
 
+class Withdrawn(PeerError):
+    """{where} is not needed by any version so far, and may be removed"""
+
+    code = "B403"
+
+
 class Proof:
     """For one run over a repository, by one thread."""
 
@@ -40,7 +47,10 @@ class Proof:
         self._rng = rng or random.SystemRandom()
 
     def look(self) -> list[EscaleError]:
-        """Bring the catalog up to date before a run, and `missing` of the repository; returns what is damaged."""
+        """Bring the catalog up to date before a run, and `missing` of the repository; returns what is damaged.
+
+        Here and below, Withdrawn is no damage, but what prune marked, or took out of the index: not to be relied on.
+        """
         damaged: list[EscaleError] = [*self._repository.refresh()]
         for pack in sorted(self._repository.catalog.packs().intersection(self._noted())):
             damaged += self._read(pack)
@@ -51,12 +61,7 @@ class Proof:
 
         It is in `missing` then, so that another pass stores anew what this run needs of it.
         """
-        repository = self._repository
-        damaged = self._listed()
-        listed = {blob.name for blob in repository.objects.list(Kind.INDEX)}
-        if gone := repository.catalog.index_names() - listed:
-            repository.catalog.remove(gone)
-            damaged += [Missing(where=f"{repository.objects.url}/{Kind.INDEX.value}", name=name) for name in gone]
+        damaged = [*self._unlisted(), *self._listed()]
         for pack in self._sample(fresh):
             damaged += self._read(pack)
         return damaged
@@ -65,11 +70,29 @@ class Proof:
         """A blob could not be read: whatever packs should have it are not to be relied on."""
         self._repository.missing.update(pack for pack, _ in self._repository.catalog.find(kind, blob_id))
 
+    def _unlisted(self) -> list[EscaleError]:
+        """Bring the catalog up to date; returns what is wrong with the index, and which packs it has lost."""
+        repository, catalog = self._repository, self._repository.catalog
+        names, known = catalog.index_names(), catalog.packs() - repository.missing
+        damaged: list[EscaleError] = [*repository.refresh()]
+        lost, gone = known - catalog.packs(), names - catalog.index_names()
+        if not lost:
+            return damaged
+        # Prune takes packs out of the index, too; but not packs that stay.
+        left = lost.intersection(blob.name for blob in repository.objects.list(Kind.PACK)) - doomed(repository)
+        if left:
+            where = f"{repository.objects.url}/{Kind.INDEX.value}"
+            damaged += [Missing(where=where, name=name) for name in sorted(gone)]
+        return damaged + [Withdrawn(where=repository.objects.where(Kind.PACK, pack)) for pack in lost]
+
     def _listed(self) -> list[EscaleError]:
-        """What a listing shows to be missing or of another size."""
+        """What a listing shows to be missing, of another size, or about to go."""
         repository = self._repository
+        # Marks before packs: a mark goes after its pack.
+        marked = doomed(repository) & repository.catalog.packs() - repository.missing
+        repository.missing |= marked
         sizes = {blob.name: blob.size for blob in repository.objects.list(Kind.PACK)}
-        damaged: list[EscaleError] = []
+        damaged: list[EscaleError] = [Withdrawn(where=repository.objects.where(Kind.PACK, pack)) for pack in marked]
         for pack, size in repository.catalog.pack_sizes().items():
             if pack in repository.missing or sizes.get(pack) == size:
                 continue

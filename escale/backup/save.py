@@ -14,9 +14,12 @@ from .. import __version__
 from ..clock import Clock
 from ..errors import EscaleError, UserError
 from .chunks import Chunker, chunker_of
+from .doomed import GRACE_S
+from .heads import Heads
 from .machine import Machine
+from .objects import Kind
 from .progress import Report, silent
-from .proof import WHOLE, Proof, ProofFailed
+from .proof import WHOLE, Proof, ProofFailed, Withdrawn
 from .repository import Repository
 from .snapshot import Snapshot
 from .summary import Counts
@@ -52,7 +55,10 @@ class Saved:
 
 class Save:
     """Saves into one repository.  `machine`: who saves, None for the one that runs us; `chunker`: None for that of the
-    repository."""
+    repository; `heads`: signs what was saved, None if nobody does.
+
+    The caller holds a lock that is shared, and renews it.
+    """
 
     def __init__(
         self,
@@ -62,6 +68,7 @@ class Save:
         machine: Machine | None = None,
         chunker: Chunker | None = None,
         proof: Proof | None = None,
+        heads: Heads | None = None,
     ) -> None:
         self._repository = repository
         self._writer = writer
@@ -69,6 +76,8 @@ class Save:
         self._chunker = chunker
         self._machine = machine or Machine.this()
         self._proof = proof or Proof(repository)
+        self._heads = heads
+        self._looked = self._moments()
 
     def run(
         self,
@@ -88,9 +97,10 @@ class Save:
                 raise NothingToSave(path=path)
         damaged = self._proof.look()
         walk, tree = self._proven(paths, excludes, parent, report, damaged)
-        snapshot = self._repository.write_snapshot(self._snapshot(tree, begun_ns, paths, parent, tags, walk.counts))
+        snapshot = self._written(self._snapshot(tree, begun_ns, paths, parent, tags, walk.counts))
         self._repository.catalog.note(WHOLE, tree)
-        return Saved(snapshot, walk.counts, tuple(walk.changed), tuple(walk.unread), tuple(damaged))
+        told = tuple(one for one in damaged if not isinstance(one, Withdrawn))
+        return Saved(snapshot, walk.counts, tuple(walk.changed), tuple(walk.unread), told)
 
     def _proven(
         self,
@@ -102,16 +112,38 @@ class Save:
     ) -> tuple[Walk, str]:
         """Everything stored and seen to be there; what was not goes to `damaged`."""
         chunker = self._chunker or chunker_of(self._repository, paths)
-        found: list[EscaleError] = []
+        news: list[EscaleError] = []
         for _ in range(ROUNDS):
             walk = Walk(self._repository, self._writer, chunker, self._proof, excludes, parent, report)
             tree = walk.run(paths)
             self._writer.flush()
+            self._looked = self._moments()
+            known = set(map(str, damaged))
+            # What was known to be damaged when this round began was not relied on by it.
             found = [*walk.damaged, *self._proof.prove(self._writer.written.packs)]
-            if not found:
+            news = [error for error in found if str(error) not in known]
+            if not news:
                 return walk, tree
-            damaged += found
-        raise ProofFailed(where=self._repository.objects.url, reason="; ".join(map(str, found)))
+            damaged += news
+        raise ProofFailed(where=self._repository.objects.url, reason="; ".join(map(str, news)))
+
+    def _written(self, snapshot: Snapshot) -> Snapshot:
+        """Stored and signed.  If that took so long that what it relies on may be gone, it is looked for again."""
+        if self._heads is not None:
+            self._heads.settle()
+            self._heads.about_to_save(snapshot.tree)
+        snapshot = self._repository.write_snapshot(snapshot)
+        waited = max(abs(now - then) for now, then in zip(self._moments(), self._looked, strict=True))
+        if waited > GRACE_S / 2 and (found := self._proof.prove(self._writer.written.packs)):
+            self._repository.objects.delete(Kind.SNAPSHOT, snapshot.id)
+            raise ProofFailed(where=self._repository.objects.url, reason="; ".join(map(str, found)))
+        if self._heads is not None:
+            self._heads.saved(snapshot)
+        return snapshot
+
+    def _moments(self) -> tuple[float, float]:
+        """By two clocks, one of which stands still while the machine sleeps, and the other one may be set."""
+        return self._clock.now(), self._clock.monotonic()
 
     def _snapshot(
         self,
