@@ -31,8 +31,8 @@ HOMES = {
     "nacl": ("seal",),
     "tarfile": ("relay.archive",),
     "bz2": ("relay.archive", "relay.compression", "relay.format07_index", "relay.codec"),
-    "boto3": ("store.s3",),
-    "httpx": ("store.webdav", "store.webdav_answers"),
+    "boto3": ("store.s3", "store.s3_session"),
+    "httpx": ("store.webdav", "store.webdav_answers", "store.webdav_session"),
     "ftplib": ("store.ftp", "store.ftp_session"),
     "sqlite3": ("files.ledger",),
 }
