@@ -26,7 +26,7 @@ HOMES = {
     "time": ("clock",),
     "socket": ("net", "store", "app", "cli"),
     "threading": ("clock", "app", "net", "cli", "store.memory", "testing"),
-    "concurrent": ("app", "net", "relay.compression", "relay.archive"),
+    "concurrent": ("app", "net", "store.webdav", "relay.compression", "relay.archive"),
     "fsspec": ("store.remote", "store.fsspec"),
     "nacl": ("seal",),
     "tarfile": ("relay.archive",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Callable, Iterable
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit
@@ -39,6 +40,8 @@ class Multistatus:
     def __init__(self, where: str, pieces: Iterable[bytes]) -> None:
         self._where = where
         self._found: list[BlobInfo] = []
+        self._collections: list[tuple[int, str]] = []
+        self._levels: Counter[int] = Counter()
         responses = _Responses(where, self._take)
         parser = ElementTree.XMLParser(target=responses)
         try:
@@ -58,19 +61,31 @@ class Multistatus:
         """The files, without the collections."""
         return self._found
 
+    def collections(self) -> list[str]:
+        """The names of the collections in the one that was asked for, which tells of itself, too, a level above."""
+        top = min(self._levels, default=0)
+        own = top if self._levels[top] == 1 else -1
+        return [name for level, name in self._collections if level != own]
+
     def _take(self, response: ElementTree.Element) -> None:
         properties = _properties(response)
-        name = self._name(response.findtext(f"{_DAV}href", ""))
-        if name and properties.find(f"{_DAV}resourcetype/{_DAV}collection") is None:
+        level, name = self._place(response.findtext(f"{_DAV}href", ""))
+        self._levels[level] += 1
+        if not name:
+            return
+        if properties.find(f"{_DAV}resourcetype/{_DAV}collection") is None:
             self._found.append(self._blob(name, properties))
+        else:
+            self._collections.append((level, name))
 
-    def _name(self, href: str) -> str:
-        """The last part of a path or of a whole address; what stands before differs behind reverse proxies.
+    def _place(self, href: str) -> tuple[int, str]:
+        """How deep, and the last part of a path or of a whole address; what stands before differs behind proxies.
 
         Not everybody escapes what he should: a bare "?" or "#" in a path belongs to the name only if it is escaped.
         """
         try:
-            return unquote(urlsplit(href.strip()).path.rstrip("/").rpartition("/")[2])
+            path = urlsplit(href.strip()).path.rstrip("/")
+            return path.count("/"), unquote(path.rpartition("/")[2])
         except ValueError as error:
             raise Corrupt(where=self._where, reason=f"its listing holds the address {href[:200]!r}") from error
 

@@ -10,11 +10,13 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
 
-from ..errors import Missing, NoSuchRelay
+from ..errors import Missing, NoSuchRelay, Unreachable
 from ..store.blob import TEMPORARY, BlobStore
 from .expectations import MIB, Background, SourceFailed, Stream, as_file, close, info, raised, whole
 
 OpenStore: TypeAlias = Callable[[], BlobStore]
+
+ATTEMPTS = 20
 
 PARALLEL = 4
 """Stores of one relay that are used at once."""
@@ -200,7 +202,7 @@ class DirectoriesContract:
                 start.wait(60)
                 for round_number in range(8):
                     inner = store.within(f"data/{round_number:02x}")
-                    inner.write_bytes(f"name-{number}", b"%d" % number * 1000)
+                    persist(partial(inner.write_bytes, f"name-{number}", b"%d" % number * 1000))
                     assert inner.get_range(f"name-{number}", 10, 5) == b"%d" % number * 5
                 assert f"07/name-{number}" in {blob.name for blob in store.within("data").list_below()}
 
@@ -225,6 +227,14 @@ class DirectoriesContract:
         raised(NoSuchRelay, lambda: list(no_relay.list_below()))
         raised(NoSuchRelay, lambda: no_relay.get_range("name", 0, 1))
         raised(NoSuchRelay, lambda: list(no_relay.list()))
+
+
+def persist(act: Callable[[], None]) -> None:
+    """Try again what was Unreachable, as servers say while somebody else makes the same directory."""
+    for _ in range(ATTEMPTS - 1):
+        with suppress(Unreachable):
+            return act()
+    act()
 
 
 def found(store: BlobStore) -> list[str]:
