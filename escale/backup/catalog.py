@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from ..errors import LocalError, NoLocalSpace
 from .index import IndexFile
 from .pack import BlobKind, PackedBlob, pack_bytes
+from .sieve import Sieve
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS indices (number INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL);
@@ -56,8 +58,8 @@ class Catalog:
                     with suppress(FileNotFoundError):
                         path.with_name(path.name + suffix).unlink()
                 self._database = _opened(path)
-        # The first run over a place asks for every blob; the answer needs no question then.
-        self._is_empty = not self.count()
+        # The first run over a place asks for every blob, and hardly one is known.
+        self._sieve = None if self._rows("SELECT 1 FROM blobs LIMIT 1") else Sieve()
 
     def close(self) -> None:
         """Nothing can be asked afterwards."""
@@ -70,7 +72,6 @@ class Catalog:
 
     def add(self, name: str, index: IndexFile) -> None:
         """Take in an index file under its name."""
-        self._is_empty = False
         with self._transaction() as database:
             database.execute("INSERT OR IGNORE INTO indices (name) VALUES (?)", (name,))
             source = database.execute("SELECT number FROM indices WHERE name = ?", (name,)).fetchone()[0]
@@ -81,6 +82,9 @@ class Catalog:
                 database.execute("INSERT OR IGNORE INTO listed VALUES (?, ?)", (number, source))
                 rows = ((it.id, _NUMBER[it.kind], number, it.offset, it.length, it.raw_length) for it in blobs)
                 database.executemany("REPLACE INTO blobs VALUES (?, ?, ?, ?, ?, ?)", rows)
+        if self._sieve is not None:
+            for blob in chain.from_iterable(index.packs.values()):
+                self._sieve.add(blob.id)
 
     def remove(self, names: Iterable[str]) -> None:
         """Forget index files, the packs that no other one lists, and the notes, which told of more."""
@@ -105,7 +109,7 @@ class Catalog:
 
     def has(self, kind: BlobKind, blob_id: bytes) -> bool:
         """Whether a pack is said to hold it."""
-        if self._is_empty:
+        if self._sieve is not None and not self._sieve.may_have(blob_id):
             return False
         return bool(self._rows("SELECT 1 FROM blobs WHERE id = ? AND kind = ? LIMIT 1", (blob_id, _NUMBER[kind])))
 
@@ -176,11 +180,20 @@ class Catalog:
         return [(_KIND[kind], blob_id) for kind, blob_id in rows]
 
     def needed_bytes(self) -> dict[str, int]:
-        """Of each holder, how much of it is needed; what several hold is counted at one of them."""
+        """Of each holder, how much of it is needed, whether others have it as well or not."""
+        return self._needed_bytes("blobs.pack IN (SELECT pack FROM holders)")
+
+    def needed_bytes_once(self) -> dict[str, int]:
+        """The same, but what several hold is counted at one of them only."""
+        return self._needed_bytes(
+            "blobs.pack = (SELECT MIN(other.pack) FROM blobs AS other JOIN holders USING (pack)"
+            " WHERE other.id = needs.id AND other.kind = needs.kind)"
+        )
+
+    def _needed_bytes(self, condition: str) -> dict[str, int]:
         rows = self._rows(
             "SELECT name, SUM(blobs.length) FROM needs JOIN blobs USING (id, kind) JOIN packs ON number = blobs.pack"
-            " WHERE blobs.pack = (SELECT MIN(other.pack) FROM blobs AS other JOIN holders USING (pack)"
-            " WHERE other.id = needs.id AND other.kind = needs.kind) GROUP BY blobs.pack"
+            f" WHERE {condition} GROUP BY blobs.pack"
         )
         return {name.hex(): size for name, size in rows}
 

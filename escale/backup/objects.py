@@ -68,6 +68,10 @@ class Objects:
             raise Corrupt(where=self.where(kind, name), reason="its content does not match its name")
         return data
 
+    def read_damaged(self, kind: Kind, name: str) -> bytes:
+        """The whole object, whatever it is; Missing."""
+        return self._place(kind, name).read_bytes(name, OBJECT_BYTES_MAX)
+
     def read_part(self, kind: Kind, name: str, offset: int, length: int) -> bytes:
         """Bytes from the middle; not verified here.  Corrupt if there are fewer."""
         data = self._place(kind, name).get_range(name, offset, length)

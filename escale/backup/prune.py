@@ -18,14 +18,14 @@ from ..clock import Clock
 from ..errors import EscaleError, Missing, PeerError
 from .doomed import GRACE_S, Doomed, doomed
 from .fetch import Fetch, Receiver
-from .index import IndexFile
+from .listing import take_from_index
 from .locks import RepositoryLock, locked, others_since
 from .machine import Machine
 from .objects import Kind
 from .pack import BlobKind, read_contents
 from .reach import Reached, reach, whole_packs
 from .repository import Repository
-from .writer import INDEX_BLOBS, INDEX_PACKS, Writer
+from .writer import Writer
 
 WASTE_MAX = 0.3
 """Of a pack, before the rest of it is worth to be stored anew."""
@@ -124,10 +124,13 @@ class Prune:
         while True:
             catalog.hold(whole)
             catalog.let_go(marked | damaged)
-            needed = catalog.needed_bytes()
-            limit = 1 - WASTE_MAX
-            wasteful = {pack for pack in settled - marked if needed.get(pack, 0) <= limit * reached.packs[pack]}
-            catalog.let_go(wasteful)
+            wasteful = set[str]()
+            # Packs that are full of what is needed are the last to go because others have the same.
+            for needed_bytes in (catalog.needed_bytes, catalog.needed_bytes_once):
+                needed = needed_bytes()
+                left = settled - marked - wasteful
+                wasteful |= {pack for pack in left if needed.get(pack, 0) <= (1 - WASTE_MAX) * reached.packs[pack]}
+                catalog.let_go(wasteful)
             found = self._damaged(marked | wasteful, lock)
             if not found:
                 return wasteful
@@ -190,7 +193,8 @@ class Prune:
             while self._damaged(old, lock):
                 pass
             spared = {*self._needed_after_all(sorted(old & set(reached.packs)))}
-            self._take_from_index((old - spared) | (self._repository.catalog.packs() - set(reached.packs)), lock)
+            gone = self._repository.catalog.packs() - set(reached.packs)
+            take_from_index(self._repository, (old - spared) | gone, lock)
             for pack in sorted(old - spared):
                 lock.must_hold()
                 self._delete(pack, reached.packs.get(pack))
@@ -209,21 +213,6 @@ class Prune:
             else:
                 self._done.waiting += 1
         return old
-
-    def _take_from_index(self, packs: set[str], lock: RepositoryLock) -> None:
-        """Index files without these packs take the place of those with them."""
-        repository = self._repository
-        old = {name for pack in packs for name in repository.catalog.indices_of(pack)}
-        if not old:
-            return
-        stay: dict[str, None] = {}
-        for name in sorted(old):
-            stay |= dict.fromkeys(pack for pack in repository.catalog.packs_of(name) if pack not in packs)
-        write_index(repository, stay, tuple(sorted(old)))
-        for name in sorted(old):
-            lock.must_hold()
-            repository.objects.delete(Kind.INDEX, name)
-        repository.catalog.remove(old)
 
     def _delete(self, pack: str, size: int | None) -> None:
         self._repository.objects.delete(Kind.PACK, pack)
@@ -245,28 +234,6 @@ class Prune:
 
     def _held(self, *, exclusive: bool) -> AbstractContextManager[RepositoryLock]:
         return locked(self._repository, self._machine, self._clock, exclusive=exclusive)
-
-
-def write_index(repository: Repository, packs: Iterable[str], supersedes: tuple[str, ...] = ()) -> list[str]:
-    """Index files for packs that the catalog knows, into the catalog as well; returns their names."""
-    names, index, count = [], IndexFile({}, supersedes), 0
-    for pack in packs:
-        blobs = repository.catalog.blobs_of(pack)
-        if index.packs and (count + len(blobs) > INDEX_BLOBS or len(index.packs) >= INDEX_PACKS):
-            names.append(add_index(repository, index))
-            index, count = IndexFile({}, supersedes), 0
-        index.packs[pack] = blobs
-        count += len(blobs)
-    if index.packs:
-        names.append(add_index(repository, index))
-    return names
-
-
-def add_index(repository: Repository, index: IndexFile) -> str:
-    """Store an index file, and take it into the catalog; its name."""
-    name = repository.write_unpacked(Kind.INDEX, index.encode())
-    repository.catalog.add(name, index)
-    return name
 
 
 def _adder(writer: Writer, mutex: Lock, kind: BlobKind) -> Receiver:
