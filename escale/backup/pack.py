@@ -9,6 +9,7 @@ length of the clear blob (4, compressed ones only), SHA-256 of the clear blob (3
 from __future__ import annotations
 
 import enum
+import mmap
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -56,24 +57,28 @@ class Pack:
 
     def __init__(self) -> None:
         self.blobs: list[PackedBlob] = []
-        # One piece of memory, which goes back to the system as a whole when the pack has been stored.
-        self._data = bytearray()
-
-    @property
-    def size(self) -> int:
-        """Of the blobs in it so far."""
-        return len(self._data)
+        self.size = 0
+        # Pages of its own, taken when they are written to, which go back to the system when the pack has been stored:
+        # what malloc is given back it keeps, and takes for anything else.
+        self._memory = mmap.mmap(-1, 2 * PACK_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
     def add(self, blob_id: bytes, kind: BlobKind, sealed: bytes, raw_length: int | None) -> None:
         """One more sealed blob."""
         self.blobs.append(PackedBlob(blob_id, kind, self.size, len(sealed), raw_length))
-        self._data += sealed
+        self._append(sealed)
 
     def finish(self, master: MasterKey) -> memoryview:
         """All of it with its table of contents: the bytes to store.  Nothing can be added afterwards."""
         header = master.seal(encode_header(self.blobs))
-        self._data += header + _TRAILER.pack(len(header))
-        return memoryview(self._data)
+        self._append(header + _TRAILER.pack(len(header)))
+        return memoryview(self._memory)[: self.size]
+
+    def _append(self, data: bytes) -> None:
+        end = self.size + len(data)
+        if end > len(self._memory):
+            self._memory.resize(2 * end)
+        self._memory[self.size : end] = data
+        self.size = end
 
 
 def encode_header(blobs: Iterable[PackedBlob]) -> bytes:

@@ -123,17 +123,15 @@ def _group(number: int) -> str:
 
 
 class SourceFile:
-    """One open regular file; a context manager.  OSError for everything that is none."""
+    """One open regular file; a context manager.
 
-    def __init__(self, parent: int, name: str) -> None:
+    `status`: what the name told before it was opened.  That it is still of the same file, and that the file did not
+    change, is asked once, after the reading: OSError if something else has come into its place.
+    """
+
+    def __init__(self, parent: int, name: str, status: os.stat_result) -> None:
         self.descriptor = os.open(name, _FILE_FLAGS, dir_fd=parent)
-        try:
-            self.status = os.fstat(self.descriptor)
-            if not stat.S_ISREG(self.status.st_mode):
-                raise OSError(errno.EINVAL, "it is no file any more")
-        except BaseException:
-            os.close(self.descriptor)
-            raise
+        self.status = status
 
     def __enter__(self) -> SourceFile:
         return self
@@ -157,18 +155,26 @@ class SourceFile:
         return _Plain(self.descriptor, self.status.st_size)
 
     def is_unchanged(self) -> bool:
-        """Whether nobody wrote since it was opened."""
+        """Whether nobody wrote since its status was asked for."""
         return is_same_state(os.fstat(self.descriptor), self.status)
 
     def again(self) -> None:
         """Back to the beginning, in the state that it has now."""
-        os.lseek(self.descriptor, 0, os.SEEK_SET)
         self.status = os.fstat(self.descriptor)
+        if not stat.S_ISREG(self.status.st_mode):
+            raise OSError(errno.EINVAL, "it is no file any more")
+        os.lseek(self.descriptor, 0, os.SEEK_SET)
 
 
 def is_same_state(one: os.stat_result, other: os.stat_result) -> bool:
-    """Whether content and attributes of a file are the same, as far as its status tells."""
-    return (one.st_size, one.st_mtime_ns, one.st_ctime_ns) == (other.st_size, other.st_mtime_ns, other.st_ctime_ns)
+    """Whether it is the same file with the same content and attributes, as far as its status tells."""
+    return (one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_dev) == (
+        other.st_ino,
+        other.st_size,
+        other.st_mtime_ns,
+        other.st_ctime_ns,
+        other.st_dev,
+    )
 
 
 class _Plain:

@@ -268,7 +268,7 @@ class Walk:
             self.counts.files_unmodified += 1
             self.counts.bytes += status.st_size
             return
-        node = self._read(here, name, path)
+        node = self._read(here, name, path, status)
         here.tree.add(name, encode_node(node))
         if former is None:
             self.counts.files_new += 1
@@ -289,11 +289,11 @@ class Walk:
     def _has_all(self, content: Sequence[str]) -> bool:
         return all(self._writer.has(BlobKind.DATA, bytes.fromhex(blob_id)) for blob_id in content)
 
-    def _read(self, here: _Directory, name: str, path: str) -> Node:
-        with SourceFile(here.descriptor, name) as source:
+    def _read(self, here: _Directory, name: str, path: str, status: os.stat_result) -> Node:
+        with SourceFile(here.descriptor, name, status) as source:
             identity = (source.status.st_dev, source.status.st_ino)
             linked = self._linked.get(identity)
-            if linked is not None and is_same_state(linked[0], source.status):
+            if linked is not None and is_same_state(linked[0], source.status) and source.is_unchanged():
                 content, size = linked[1:]
             else:
                 content, size = self._content(source, path)
@@ -308,6 +308,7 @@ class Walk:
             if source.is_unchanged() and size == source.status.st_size:
                 return content, size
             last = source.status
+            # Also if it is another file than the one that was looked at.
             source.again()
         # The times of before the reading: they are not those of the file as it is now, so the next run reads it again.
         source.status = last

@@ -69,7 +69,7 @@ def test_users_without_a_name():
 def read(path):
     parent = os.open(path.parent, os.O_RDONLY)
     try:
-        with SourceFile(parent, path.name) as source:
+        with SourceFile(parent, path.name, os.stat(path)) as source:
             whole, content = source.whole(), bytearray()
             source.again()
             stream, buffer = source.content(), bytearray(1 << 20)
@@ -104,7 +104,7 @@ def test_an_edit_while_it_is_read_is_noticed(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"before")
     parent = os.open(tmp_path, os.O_RDONLY)
-    with SourceFile(parent, "file") as source:
+    with SourceFile(parent, "file", os.stat(path)) as source:
         assert source.is_unchanged()
         path.write_bytes(b"after that")
         assert not source.is_unchanged()
@@ -119,7 +119,8 @@ def test_what_is_no_file_is_not_opened(tmp_path):
     os.symlink("/etc/passwd", tmp_path / "link")
     parent = os.open(tmp_path, os.O_RDONLY)
     for name in ("fifo", "link", "nothing"):
-        with pytest.raises(OSError):
-            SourceFile(parent, name)
+        with pytest.raises(OSError), SourceFile(parent, name, os.lstat(tmp_path)) as source:
+            assert not source.is_unchanged()
+            source.again()
     os.close(parent)
     assert stat.S_ISFIFO(os.lstat(tmp_path / "fifo").st_mode)
