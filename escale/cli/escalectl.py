@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from ..app.status import PendingFile, Reason, SectionState, SectionStatus, ServiceStatus, read_status
+from ..app.status import BackupStatus, PendingFile, Reason, SectionState, SectionStatus, ServiceStatus, read_status
 from ..app.wording import Level, Line, amount_text, duration_text, files_text, size_text, state_line
 from ..errors import EscaleError, NotRunning
 from ..files.tree import display
@@ -124,22 +124,44 @@ def _status_text(report: ServiceStatus, session: Session) -> str:
     now = session.clock.now()
     up = duration_text(report.time - report.started)
     head = f"escale {report.version} on {report.host}, process {report.pid}, up {up}, {report.config}"
-    rows: list[tuple[str, ...]] = [("section", "state", "to send", "to receive", "relay", "last pass", "peers")]
-    rows += [_row(section, now) for section in report.sections]
-    first, *rest = table(rows).splitlines()
-    coloured = [
-        line.replace(section.state, session.colours.paint(section.state, _COLOURS.get(section.state, "")), 1)
-        if section.state not in section.section
-        else line
-        for line, section in zip(rest, report.sections, strict=True)
-    ]
+    synced = [section for section in report.sections if section.backup is None]
+    saved = [section for section in report.sections if section.backup is not None]
+    lines = _coloured(
+        session, ("section", "state", "to send", "to receive", "relay", "last pass", "peers"), synced, now
+    )
+    lines += [""] if synced and saved else []
+    lines += _coloured(session, ("backup", "state", "versions", "newest", "next", "last rehearsal"), saved, now)
     needs = [(f"  {s.section}", display(need.sentence), need.command) for s in report.sections for need in s.needs]
     needs += [("  conf", sentence, f"escale check -c {report.config}") for sentence in report.problems]
     tail = ["", session.colours.paint("needs you", "bold"), table(needs)] if needs else []
-    return "\n".join([head, "", first, *coloured, *tail])
+    return "\n".join([head, "", *lines, *tail])
+
+
+def _coloured(session: Session, head: tuple[str, ...], sections: Sequence[SectionStatus], now: float) -> list[str]:
+    if not sections:
+        return []
+    first, *rest = table([head, *(_row(section, now) for section in sections)]).splitlines()
+    return [
+        first,
+        *(
+            line.replace(section.state, session.colours.paint(section.state, _COLOURS.get(section.state, "")), 1)
+            if section.state not in section.section
+            else line
+            for line, section in zip(rest, sections, strict=True)
+        ),
+    ]
+
+
+def _backup_row(section: SectionStatus, backup: BackupStatus, now: float) -> tuple[str, ...]:
+    newest = "-" if backup.newest is None else f"{duration_text(max(0.0, now - backup.newest))} old"
+    following = "-" if backup.next_run is None else clock_text(backup.next_run)
+    rehearsed = "never" if backup.rehearsed is None else f"{duration_text(max(0.0, now - backup.rehearsed))} ago"
+    return (section.section, section.state.value, str(backup.versions), newest, following, rehearsed)
 
 
 def _row(section: SectionStatus, now: float) -> tuple[str, ...]:
+    if section.backup is not None:
+        return _backup_row(section, section.backup, now)
     used = "-" if section.relay_used is None else size_text(section.relay_used)
     if section.relay_used is not None and section.relay_quota is not None:
         used = f"{used} of {size_text(section.relay_quota)}"
@@ -194,6 +216,13 @@ def _since(since: float, now: float) -> str:
 def conflicts(session: Session) -> int:
     """List and settle conflicts."""
     from .conflicts import run  # Looks at the folder itself, which takes more to import than asking the service.
+
+    return run(session)
+
+
+def backup(session: Session) -> int:
+    """Versions of backup sections."""
+    from .backups import run  # It speaks to the stores itself.
 
     return run(session)
 
@@ -270,6 +299,12 @@ def _conflicts_options(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="one object per conflict")
 
 
+def _backup_options(parser: Parser) -> None:
+    add = parser.add_argument
+    add("--json", action="store_true", help="objects instead of tables")
+    add("--progress", metavar="HOW", choices=("auto", "plain", "none"), default="auto", help="auto, plain or none")
+
+
 def _wait_options(parser: Parser) -> None:
     parser.add_argument("--timeout", metavar="TIME", type=duration, help="give up after TIME (exit 4 or 5)")
 
@@ -288,6 +323,13 @@ COMMANDS = {
     "sync": Command(sync, "do a pass now", _sync_options),
     "wait": Command(wait, "wait until everything is in step", _wait_options),
     "approve": APPROVE_COMMAND,
+    "backup": Command(
+        backup,
+        "versions: save one now, list them, let old ones go, check them",
+        _backup_options,
+        "ACT",
+        "create | list | prune | check | init, and the sections; all with role = backup without",
+    ),
     "stop": Command(stop, "end the service"),
     "reload": Command(reload, "read the configuration again"),
 }
