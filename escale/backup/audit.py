@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..errors import EscaleError, PeerError
-from .heads import FORGOT, SAVED, Head, original, unsigned
+from .heads import FORGOT, SAVED, Head, is_tagged_anew, original, saved_in, unsigned
 from .moments import text_of
 from .snapshot import Snapshot
 
@@ -102,7 +102,8 @@ def _since_seen(chain: Sequence[Head], client: str, number: int, digest: str) ->
 
 
 def _versions(heads: Sequence[Head], snapshots: Sequence[Snapshot], listed: Collection[str]) -> list[EscaleError]:
-    there = {*listed} | {original(snapshot) for snapshot in snapshots}
+    saved = saved_in(heads)
+    there = {*listed} | {original(snapshot) for snapshot in snapshots if is_tagged_anew(snapshot, saved)}
     forgot = {snapshot for head in heads if head.event == FORGOT for snapshot in head.snapshots}
     found: list[EscaleError] = [
         VersionGone(version=snapshot[:8], when=text_of(round(head.time * 1e9)), host=head.hostname)

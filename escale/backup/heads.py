@@ -15,7 +15,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,10 @@ FORGOT = "forgot"
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One record.  `previous`: the digest of the record before, "" for the first; `digest`: its own."""
+    """One record.  `previous`: the digest of the record before, "" for the first; `digest`: its own.
+
+    `contents`: of each version that was saved, the digest of what restic leaves alone when it changes its tags.
+    """
 
     client: str
     number: int
@@ -50,6 +53,7 @@ class Head:
     hostname: str
     event: str
     snapshots: tuple[str, ...]
+    contents: tuple[str, ...]
     public: str
     digest: str = ""
 
@@ -75,6 +79,7 @@ class Head:
                 hostname=str(found["hostname"]),
                 event=str(found["event"]),
                 snapshots=tuple(map(str, found["snapshots"])),
+                contents=tuple(map(str, found["contents"])),
                 public=str(found["public"]),
                 digest=hashlib.sha256(clear).hexdigest(),
             )
@@ -160,7 +165,7 @@ class Heads:
 
     def saved(self, snapshot: Snapshot) -> Head:
         """A version was written by us."""
-        head = self._sign(SAVED, [snapshot.id])
+        head = self._sign(SAVED, [snapshot.id], [content_of(snapshot)])
         self.memory.pending = ""
         self.remember()
         return head
@@ -198,13 +203,14 @@ class Heads:
                 self.memory.seen[head.client] = (head.number, head.digest)
         self.memory.save(self._path)
 
-    def _sign(self, event: str, snapshots: Sequence[str]) -> Head:
+    def _sign(self, event: str, snapshots: Sequence[str], contents: Sequence[str] = ()) -> Head:
         number, previous = self._last()
         while True:
             number += 1
             name, now = _name(self.client, number), self._clock.now()
             host, public = self._machine.hostname, self._public.hex()
-            head = Head(self.client, number, previous, now, host, event, tuple(snapshots), public)
+            what = (event, tuple(snapshots), tuple(contents))
+            head = Head(self.client, number, previous, now, host, *what, public)
             clear = head.encode(self._key)
             if self._store.create(name, self._repository.master.seal(clear)):
                 self.memory.seen[self.client] = (number, hashlib.sha256(clear).hexdigest())
@@ -240,14 +246,35 @@ class Heads:
 
 
 def unsigned(heads: Iterable[Head], snapshots: Iterable[Snapshot]) -> list[Snapshot]:
-    """The versions that no client signed, under this id or the one that they had before restic changed their tags."""
-    saved = {snapshot for head in heads if head.event == SAVED for snapshot in head.snapshots}
-    return [snapshot for snapshot in snapshots if not saved & {snapshot.id, original(snapshot)}]
+    """The versions that no client signed, neither as they are nor before restic changed their tags."""
+    saved = saved_in(heads)
+    return [one for one in snapshots if one.id not in saved and not is_tagged_anew(one, saved)]
+
+
+def saved_in(heads: Iterable[Head]) -> dict[str, str]:
+    """The versions that clients saved, by id, with the digests of their contents."""
+    return {
+        snapshot: content
+        for head in heads
+        if head.event == SAVED
+        for snapshot, content in zip(head.snapshots, head.contents, strict=False)
+    }
+
+
+def is_tagged_anew(snapshot: Snapshot, saved: Mapping[str, str]) -> bool:
+    """Whether it is a version that was signed, but for its tags; it says which one, which anybody can."""
+    return saved.get(original(snapshot)) == content_of(snapshot)
 
 
 def original(snapshot: Snapshot) -> str:
-    """The id that a version had before restic changed its tags, or ""."""
+    """The id that a version says to have had before restic changed its tags, or ""."""
     return str(dict(snapshot.rest).get("original") or "")
+
+
+def content_of(snapshot: Snapshot) -> str:
+    """The digest of everything that restic leaves alone when it changes the tags of a version."""
+    fields = (snapshot.tree, snapshot.time_ns, snapshot.paths, snapshot.hostname, snapshot.username)
+    return hashlib.sha256(json.dumps(fields).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _name(client: str, number: int) -> str:
