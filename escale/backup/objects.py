@@ -14,6 +14,7 @@ import enum
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ..errors import Corrupt, Missing, NoSuchRelay
 from ..store.blob import BlobInfo, BlobStore
@@ -48,15 +49,11 @@ class Objects:
 
     def list(self, kind: Kind) -> Iterator[BlobInfo]:
         """All of a kind by name, fresh from the store; what does not look like an object is left out."""
-        if kind is Kind.PACK:
-            found = self._shelf("data").list_below()
-            blobs: Iterator[BlobInfo] = (
-                BlobInfo(blob.name.rpartition("/")[2], blob.size, blob.mtime, blob.tag) for blob in found
-            )
-        else:
-            blobs = self._shelf(kind.value).list()
         try:
-            yield from (blob for blob in blobs if _ID.fullmatch(blob.name))
+            for blob in self._shelf(kind.value).list_below() if kind is Kind.PACK else self._shelf(kind.value).list():
+                name = blob.name.rpartition("/")[2]
+                if _ID.fullmatch(name):
+                    yield replace(blob, name=name)
         except NoSuchRelay:
             # The directory of a kind appears with its first object.
             return
