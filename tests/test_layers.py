@@ -27,7 +27,7 @@ HOMES = {
     "socket": ("net", "store", "app", "cli"),
     "threading": ("clock", "app", "net", "cli", "store.memory", "testing"),
     "concurrent": ("app", "net", "store.webdav", "relay.compression", "relay.archive"),
-    "fsspec": ("store.remote", "store.fsspec"),
+    "fsspec": ("store.fsspec",),
     "nacl": ("seal",),
     "tarfile": ("relay.archive",),
     "bz2": ("relay.archive", "relay.compression", "relay.format07_index", "relay.codec"),
