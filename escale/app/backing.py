@@ -162,8 +162,9 @@ class BackupLoop:
             stack.callback(repository.close)
             lock = stack.enter_context(locked(repository, machine, self._clock, exclusive=False))
             writer = stack.enter_context(Writer(repository, self._threads, self._vault.connections))
-            parent = former_version(repository, record.version, machine.hostname, self._vault)
-            saved = Save(repository, writer, self._clock).run(
+            parent = former_version(repository, record.version, machine, self._vault)
+            heads = self._vault.heads(repository, machine, self._clock)
+            saved = Save(repository, writer, self._clock, machine, heads=heads).run(
                 [str(path) for path in self._vault.paths],
                 self._selection().excludes,
                 parent,
@@ -235,16 +236,15 @@ class _Stopped(Exception):
     """Somebody wants us to end."""
 
 
-def former_version(repository: Repository, known: str, hostname: str, vault: Vault) -> Snapshot | None:
+def former_version(repository: Repository, known: str, machine: Machine, vault: Vault) -> Snapshot | None:
     """The last version of the same paths by this machine, to compare with: the one we remember, if it is there."""
-    paths = tuple(sorted(map(str, vault.paths)))
     if known:
         try:
             clear = repository.read_unpacked(Kind.SNAPSHOT, known)
             return Snapshot.decode(clear, known, repository.objects.where(Kind.SNAPSHOT, known))
         except (Missing, PeerError):
             pass  # It was forgotten, or it is damaged: then another one.
-    mine = [one for one in Versions(repository).all() if one.hostname == hostname and tuple(sorted(one.paths)) == paths]
+    mine = [version for version in Versions(repository).all() if vault.is_of_section(version, machine)]
     return mine[-1] if mine else None
 
 

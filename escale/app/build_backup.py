@@ -77,6 +77,7 @@ def build_vault(
         cache=None if state is None else state / "catalogs",
         connections=CONNECTIONS_HERE if is_here else CONNECTIONS,
         record_path=None if state is None else record_path(state, section),
+        state=state,
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..backup.heads import Heads
 from ..backup.machine import Machine
 from ..backup.repository import NoRepository, Repository
 from ..backup.retention import Keep
+from ..backup.snapshot import Snapshot
 from ..clock import Clock
 from ..errors import NoSuchRelay, UserError
 from ..store.blob import BlobStore
@@ -35,7 +37,8 @@ class Vault:
 
     `open_store` makes a connection of its own each time, `make_place` what can be made of the place where the store
     goes; `password` fetches the secret; `cache` is the directory of
-    catalogs, None to keep nothing; `connections`: how many are worth it; `record_path`: None to remember nothing.
+    catalogs, None to keep nothing; `connections`: how many are worth it; `record_path` and `state`:
+    where this machine remembers when it saved, and what it signed; None to remember nothing.
     """
 
     section: str
@@ -48,6 +51,7 @@ class Vault:
     cache: Path | None
     connections: int
     record_path: Path | None = None
+    state: Path | None = None
 
     def record(self) -> Record:
         """What is remembered of it."""
@@ -85,6 +89,11 @@ class Vault:
             self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Repository.init(self.open_store, self.password(), self.cache, machine, clock.now())
 
-    def relative_roots(self) -> Sequence[str]:
-        """What is saved, as paths of versions are written: below "/"."""
-        return [str(path).strip("/") for path in self.paths]
+    def heads(self, repository: Repository, machine: Machine, clock: Clock) -> Heads | None:
+        """What signs for this machine; None where nothing is remembered."""
+        return None if self.state is None else Heads(repository, machine, clock, self.state)
+
+    def is_of_section(self, version: Snapshot, machine: Machine) -> bool:
+        """Whether the section saved this version, on this machine."""
+        paths = sorted(map(str, self.paths))
+        return version.hostname == machine.hostname and sorted(version.paths) == paths

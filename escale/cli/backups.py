@@ -16,6 +16,7 @@ from ..backup.versions import Versions
 from ..conf.settings import BackupSection
 from ..errors import NoSuchRelay, UserError
 from ..files.tree import display
+from .care import check, prune
 from .exit_codes import DONE, SKIPPED, USAGE, worst
 from .render import clock_text, explain, json_line, rfc3339, table
 from .screens import progress_screen
@@ -109,6 +110,20 @@ def _list(session: Session, sections: Sequence[BackupSection]) -> int:
     return worst(codes)
 
 
+def _prune(session: Session, sections: Sequence[BackupSection]) -> int:
+    """Let old versions go, and then what no version needs any more."""
+    return worst([prune(session, vault_of(session, section)) for section in sections])
+
+
+def _check(session: Session, sections: Sequence[BackupSection]) -> int:
+    """Is everything there that versions need?"""
+    screen = progress_screen(session.options, session.environ)
+    try:
+        return worst([check(session, vault_of(session, section), screen) for section in sections])
+    finally:
+        screen.close()
+
+
 def version_row(section: str, version: Snapshot) -> tuple[str, ...]:
     """Below HEAD."""
     files, size, added = _amounts(version)
@@ -155,6 +170,8 @@ def _amounts(version: Snapshot) -> tuple[int | None, int | None, int | None]:
 ACTS: dict[str, Callable[[Session, Sequence[BackupSection]], int]] = {
     "create": _create,
     "list": _list,
+    "prune": _prune,
+    "check": _check,
     "init": _init,
 }
 """What can be done."""

@@ -13,7 +13,7 @@ from ..app.status import BackupStatus, PendingFile, Reason, SectionState, Sectio
 from ..app.wording import Level, Line, amount_text, duration_text, files_text, size_text, state_line
 from ..errors import EscaleError, NotRunning
 from ..files.tree import display
-from .arguments import Parser, add_common, duration, first_word, suggestion
+from .arguments import Parser, add_common, duration, first_word, per_cent, suggestion
 from .decisions import ADOPTED, APPROVE_COMMAND, adopt
 from .exit_codes import CONFIGURATION, DECISION, DONE, FAILED, NOT_RUNNING, PENDING
 from .peers import PEERS_COMMAND
@@ -302,6 +302,18 @@ def _conflicts_options(parser: Parser) -> None:
 def _backup_options(parser: Parser) -> None:
     add = parser.add_argument
     add("--json", action="store_true", help="objects instead of tables")
+    add("-n", "--dry-run", action="store_true", help="prune: say which versions would go, and why the others stay")
+    add("--yes", action="store_true", help="prune: do not ask, however many versions go")
+    add(
+        "--read-data",
+        metavar="N%",
+        nargs="?",
+        const=100.0,
+        default=0.0,
+        type=per_cent,
+        help="check: read so much of the data to its end; all of it without N",
+    )
+    add("--repair", action="store_true", help="check: mend what can be mended, alone in the repository")
     add("--progress", metavar="HOW", choices=("auto", "plain", "none"), default="auto", help="auto, plain or none")
 
 
