@@ -66,6 +66,10 @@ class Catalog:
         with self._lock:
             self._database.close()
 
+    def beside(self, suffix: str) -> Path | None:
+        """A path for more of what is only a cache; None if this one is in memory."""
+        return None if self._path is None else self._path.with_suffix(suffix)
+
     def index_names(self) -> set[str]:
         """The index files that are in it."""
         return {row[0] for row in self._rows("SELECT name FROM indices")}
@@ -120,6 +124,11 @@ class Catalog:
     def pack_sizes(self) -> dict[str, int]:
         """The bytes that each of them should have."""
         return {row[0].hex(): row[1] for row in self._rows("SELECT name, size FROM packs")}
+
+    def pack_size(self, pack: str) -> int:
+        """The bytes that one should have; 0 for one that no index lists."""
+        rows = self._rows("SELECT size FROM packs WHERE name = ?", (bytes.fromhex(pack),))
+        return rows[0][0] if rows else 0
 
     def blobs_of(self, pack: str) -> list[PackedBlob]:
         """The blobs of a pack, in the order of their places."""

@@ -84,4 +84,9 @@ class TreeText:
 
 def is_same_time(text: object, ns: int) -> bool:
     """Whether a time in a tree is this one; restic writes it in the time zone of the machine."""
-    return text == text_of(ns) or (isinstance(text, str) and not text.endswith("Z") and ns_of(text) == ns)
+    if text == text_of(ns):
+        return True
+    try:
+        return isinstance(text, str) and not text.endswith("Z") and ns_of(text) == ns
+    except ValueError:
+        return False

@@ -24,6 +24,7 @@ from .snapshot import Snapshot
 from .source import DIRECTORY_FLAGS, PASSAGE_FLAGS, Look, SourceFile, is_same_state
 from .summary import Counts
 from .tree import encode_node
+from .trees import Trees
 from .writer import Writer
 
 ATTEMPTS = 2
@@ -97,7 +98,7 @@ class Walk:
         self.changed: list[str] = []
         self.unread: list[Unread] = []
         self.damaged: list[EscaleError] = []
-        self._repository = repository
+        self._trees = Trees(repository)
         self._writer = writer
         self._chunker = chunker
         self._proof = proof
@@ -183,7 +184,7 @@ class Walk:
             status = os.fstat(descriptor)
             names = iter(_sorted(ways or os.listdir(descriptor)))
             former = here.tree.find(name)
-            if former is not None and former["type"] != "dir":
+            if former is not None and former.get("type") != "dir":
                 former = None
             is_same = former is not None and self._is_same_status(former, status)
             place = f"/proc/self/fd/{descriptor}/." if ways else descriptor
@@ -202,7 +203,7 @@ class Walk:
         if here.former is not None and here.tree.is_unchanged():
             self.counts.directories_unmodified += 1
             if self._trusts:
-                return str(here.former["subtree"])
+                return str(here.former.get("subtree"))
             text = here.tree.former
         else:
             self.counts.directories_changed += here.former is not None
@@ -211,7 +212,7 @@ class Walk:
 
     def _place(self, above: _Directory, here: _Directory, tree: str) -> None:
         if here.node is None and here.former is not None:
-            if here.former["subtree"] == tree:
+            if here.former.get("subtree") == tree:
                 above.tree.keep()
                 return
             here.node = Node.from_json(here.former)
@@ -222,15 +223,16 @@ class Walk:
         """None also for a tree that is damaged: then all below it is read, and stored again."""
         if former is None or not former.get("subtree"):
             return None
-        blob_id = bytes.fromhex(former["subtree"])
         try:
-            return self._repository.load_blob(BlobKind.TREE, blob_id).decode()
-        except (PeerError, Missing, UnicodeDecodeError) as error:
-            if isinstance(error, EscaleError):
-                self.damaged.append(error)
-            self._proof.doubt(BlobKind.TREE, blob_id)
-            self._trusts = False
-            return None
+            return self._trees.load(former["subtree"]).decode()
+        except (PeerError, Missing) as error:
+            self.damaged.append(error)
+            self._proof.doubt(BlobKind.TREE, bytes.fromhex(former["subtree"]))
+        except (TypeError, ValueError):
+            # No program writes such a version.
+            pass
+        self._trusts = False
+        return None
 
     def _let_go(self, stack: list[_Directory]) -> None:
         """A tree may be deeper than files may be open."""
@@ -259,10 +261,10 @@ class Walk:
         former = here.tree.find(name)
         if (
             former is not None
-            and former["type"] == "file"
+            and former.get("type") == "file"
             and former.get("size", 0) == status.st_size
             and self._is_same_status(former, status)
-            and (self._trusts or self._has_all(former["content"]))
+            and (self._trusts or self._has_all(former.get("content")))
         ):
             here.tree.keep()
             self.counts.files_unmodified += 1
@@ -286,8 +288,12 @@ class Walk:
             and (status.st_nlink < 2 or stat.S_ISDIR(status.st_mode) or former.get("device_id") == status.st_dev)
         )
 
-    def _has_all(self, content: Sequence[str]) -> bool:
-        return all(self._writer.has(BlobKind.DATA, bytes.fromhex(blob_id)) for blob_id in content)
+    def _has_all(self, content: Any) -> bool:
+        try:
+            return all(self._writer.has(BlobKind.DATA, bytes.fromhex(blob_id)) for blob_id in content or ())
+        except (TypeError, ValueError):
+            # A version that no program writes; then it is read.
+            return False
 
     def _read(self, here: _Directory, name: str, path: str, status: os.stat_result) -> Node:
         with SourceFile(here.descriptor, name, status) as source:

@@ -31,6 +31,9 @@ BATCH_BLOBS = 64
 QUEUE_BYTES = 8 << 20
 """Clear bytes that wait for a thread, or are with one; `add` waits beyond that."""
 
+PACK_BLOBS = 10_000
+"""In one pack, which is smaller then: what is known of a tiny blob takes more memory than the blob."""
+
 OPEN_PACKS = {BlobKind.DATA: 4, BlobKind.TREE: 1}
 """Only the pieces of contents tell anything by their lengths."""
 
@@ -140,7 +143,7 @@ class Writer:
                 pack = packs[number]
                 pack.add(blob_id, kind, blob, raw_length)
                 self._count(kind, len(raw))
-                if pack.size >= pack.limit:
+                if pack.size >= pack.limit or len(pack.blobs) >= PACK_BLOBS:
                     full.append(pack)
                     packs[number] = _OpenPack(PACK_BYTES)
         for pack in full:

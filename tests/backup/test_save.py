@@ -511,7 +511,7 @@ def test_old_packs_are_read_again_in_turn(folder, tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Objects, "read", read)
-        for _ in range(len(packs)):
+        for _ in range(3 * len(packs)):
             place.save(folder, parent=saved.snapshot, cache=tmp_path)
     assert packs <= reads
 

@@ -10,7 +10,7 @@ import pytest
 from escale.backup.index import IndexFile
 from escale.backup.objects import Kind
 from escale.backup.pack import PACK_BYTES, BlobKind, read_contents
-from escale.backup.writer import BATCH_BLOBS, INDEX_BLOBS, Writer
+from escale.backup.writer import BATCH_BLOBS, INDEX_BLOBS, PACK_BLOBS, Writer
 from escale.errors import NoRelaySpace, Unreachable
 from escale.testing.faults import Crash
 
@@ -170,3 +170,15 @@ def test_a_writer_goes_on_after_a_flush():
     repository = place.repository()
     repository.refresh()
     assert repository.catalog.count() == 5
+
+
+def test_packs_of_tiny_blobs_end_before_they_are_full():
+    place = Place()
+    repository = place.repository()
+    with Writer(repository, 2, 2) as writer:
+        for number in range(5 * PACK_BLOBS):
+            writer.add(BlobKind.DATA, number.to_bytes(4, "big"))
+        writer.flush()
+    counts = [len(repository.catalog.blobs_of(pack)) for pack in repository.catalog.packs()]
+    assert sum(counts) == 5 * PACK_BLOBS
+    assert max(counts) == PACK_BLOBS
