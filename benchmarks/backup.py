@@ -23,8 +23,8 @@ from .data import MEBIBYTE, make_small
 from .meter import Command, Figures, measure
 
 SOURCES = ("/usr/include", "/usr/share/doc", "/usr/bin", os.path.dirname(os.__file__))
-DATABASE_MIB = 128
-PAGES = 1500
+DATABASE_MIB = 256
+PAGES = 400
 PAGE = 4096
 
 
@@ -93,8 +93,7 @@ def make_mixed(folder: Path, sources: Sequence[str]) -> None:
     rng = random.Random(3)
     with open(folder / "database", "wb") as file:
         for _ in range(DATABASE_MIB * 4):
-            words = b" ".join(rng.randbytes(6).hex().encode() for _ in range(6000))
-            file.write(words.ljust(MEBIBYTE // 4)[: MEBIBYTE // 4])
+            file.write(rng.randbytes(MEBIBYTE // 11).hex().encode().ljust(MEBIBYTE // 4, b"."))
 
 
 def edit(folder: Path) -> None:

@@ -8,7 +8,7 @@ each of them was read.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..errors import Corrupt, EscaleError, Missing, PeerError, StoreError
 from .doomed import doomed
@@ -16,14 +16,16 @@ from .objects import Kind
 from .pack import BlobKind, read_contents
 from .repository import Repository
 
-WHOLE = "whole"
-"""The note of a catalog that says below which tree every blob was known when it was saved."""
-
 _LAST = "last pack read"
 _DAMAGED = "packs that were damaged"
 _RUNS = 64
 """After so many runs each old pack was read; but not more than these at a time:"""
 _OLDER_MAX = 8
+
+
+def whole(paths: Sequence[str]) -> str:
+    """The note of a catalog that says below which tree of these paths every blob was known when it was saved."""
+    return "\n".join(("whole", *paths))
 
 
 class ProofFailed(StoreError):

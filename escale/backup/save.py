@@ -19,7 +19,7 @@ from .heads import Heads
 from .machine import Machine
 from .objects import Kind
 from .progress import Report, silent
-from .proof import WHOLE, Proof, ProofFailed, Withdrawn
+from .proof import Proof, ProofFailed, Withdrawn, whole
 from .repository import Repository
 from .snapshot import Snapshot
 from .summary import Counts
@@ -98,7 +98,7 @@ class Save:
         damaged = self._proof.look()
         walk, tree = self._proven(paths, excludes, parent, report, damaged)
         snapshot = self._written(self._snapshot(tree, begun_ns, paths, parent, tags, walk.counts))
-        self._repository.catalog.note(WHOLE, tree)
+        self._repository.catalog.note(whole(paths), tree)
         told = tuple(one for one in damaged if not isinstance(one, Withdrawn))
         return Saved(snapshot, walk.counts, tuple(walk.changed), tuple(walk.unread), told)
 

@@ -18,7 +18,7 @@ from .former import TreeText, is_same_time
 from .node import Node
 from .pack import BlobKind
 from .progress import Progress, Report
-from .proof import WHOLE, Proof
+from .proof import Proof, whole
 from .repository import Repository
 from .snapshot import Snapshot
 from .source import DIRECTORY_FLAGS, PASSAGE_FLAGS, Look, SourceFile, is_same_state
@@ -109,7 +109,7 @@ class Walk:
         self._linked: dict[tuple[int, int], tuple[os.stat_result, tuple[str, ...], int]] = {}
         self._settled_ns = parent.time_ns - TICK_NS if parent else 0
         # Everything below this tree was known when it was saved, and nothing has gone since: no need to ask for each.
-        is_whole = parent is not None and repository.catalog.noted(WHOLE) == parent.tree
+        is_whole = parent is not None and repository.catalog.noted(whole(parent.paths)) == parent.tree
         self._trusts = is_whole and not repository.missing
         self._known = dict(parent.rest).get("summary") or {} if parent else {}
 

@@ -18,6 +18,7 @@ from typing import Self
 
 import zstandard
 
+from ..clock import Clock, SystemClock
 from .cipher import MasterKey
 from .index import IndexFile
 from .objects import Kind, Objects
@@ -41,7 +42,8 @@ INDEX_BLOBS = 30_000
 """In one index file: 5 MiB as text."""
 
 INDEX_PACKS = 64
-"""In one index file: after a gigabyte at most what was saved can be found."""
+INDEX_S = 600.0
+"""In one index file: after a gigabyte or ten minutes at most what was saved is found by the run after one that died."""
 
 
 @dataclass(slots=True)
@@ -62,7 +64,12 @@ class Writer:
     """
 
     def __init__(
-        self, repository: Repository, threads: int, connections: int, rng: random.Random | None = None
+        self,
+        repository: Repository,
+        threads: int,
+        connections: int,
+        rng: random.Random | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """`connections`: how many packs are sent at once."""
         self.repository = repository
@@ -73,6 +80,8 @@ class Writer:
         self._fresh: dict[BlobKind, set[bytes]] = {kind: set() for kind in BlobKind}
         self._index = IndexFile()
         self._index_blobs = 0
+        self._clock = clock or SystemClock()
+        self._index_s = self._clock.monotonic()
         self._open = {kind: [_OpenPack.nth(n, count) for n in range(count)] for kind, count in OPEN_PACKS.items()}
         self._tools = _Tools(repository.master)
         self._work = _Work(threads, connections)
@@ -178,12 +187,14 @@ class Writer:
             self._index.packs[name] = pack.blobs
             self._index_blobs += len(pack.blobs)
             is_full = self._index_blobs >= INDEX_BLOBS or len(self._index.packs) >= INDEX_PACKS
-        if is_full:
+            is_old = self._clock.monotonic() - self._index_s >= INDEX_S
+        if is_full or is_old:
             self._write_index(objects)
 
     def _write_index(self, objects: Objects) -> None:
         with self._lock:
             index, self._index, self._index_blobs = self._index, IndexFile(), 0
+            self._index_s = self._clock.monotonic()
         if not index.packs:
             return
         name = self.repository.write_unpacked(Kind.INDEX, index.encode(), objects)

@@ -23,7 +23,7 @@ from escale.backup.snapshot import Snapshot
 from escale.backup.tree import decode_tree
 from escale.backup.writer import Writer
 from escale.clock import SystemClock
-from escale.errors import EscaleError
+from escale.errors import EscaleError, NoRelaySpace, Unreachable
 from escale.store.directory import DirectoryStore
 from escale.testing.faults import Crash
 
@@ -546,6 +546,29 @@ def test_death_at_any_change_of_the_store_harms_nothing(folder, tmp_path, when):
         if not died:
             break
     assert 3 < nth < 99
+
+
+@pytest.mark.parametrize("error", [NoRelaySpace, Unreachable])
+def test_a_store_that_is_full_or_gone_half_way_harms_nothing(folder, tmp_path, error):
+    place = Place()
+    first = place.save(folder, cache=tmp_path)
+    (folder / "large").write_bytes(random.Random(2).randbytes(200_000))
+    for nth in range(5):
+        left = nth
+
+        def fail(verb: str, name: str) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise error(where="memory:", reason="on purpose")
+
+        place.before = fail
+        with pytest.raises(error):
+            place.save(folder, parent=first.snapshot, cache=tmp_path)
+        place.before = lambda verb, name: None
+        assert version(place, first.snapshot, folder)
+    saved = place.save(folder, parent=first.snapshot, cache=tmp_path)
+    assert version(place, saved.snapshot, folder) == disk(folder)
 
 
 def test_a_wrong_store_says_so_in_one_sentence(folder):

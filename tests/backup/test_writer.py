@@ -182,3 +182,16 @@ def test_packs_of_tiny_blobs_end_before_they_are_full():
     counts = [len(repository.catalog.blobs_of(pack)) for pack in repository.catalog.packs()]
     assert sum(counts) == 5 * PACK_BLOBS
     assert max(counts) == PACK_BLOBS
+
+
+def test_what_takes_long_is_found_by_others_meanwhile():
+    """GIVEN a slow connection WHEN ten minutes have gone THEN what is stored by then is listed."""
+    place = Place()
+    with Writer(place.repository(), 1, 1, clock=place.clock) as writer:
+        for number in range(6):
+            for part in range(17):
+                writer.add(BlobKind.DATA, random.Random(100 * number + part).randbytes(1 << 20))
+            writer._work.wait()
+            place.clock.advance(200.0)
+    assert len(place.names("index")) == 1
+    assert place.repository().refresh() == []
