@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from threading import Lock
 
 from ..files.directories import Directories
@@ -59,8 +60,9 @@ class Assembly:
                 written = os.pwrite(self._file, rest, offset)
                 rest, offset = rest[written:], offset + written
 
-    def finish(self, directories: Directories) -> list[str]:
-        """All of it under its temporary name, with its attributes; returns what could not be given."""
+    def finish(self, directories: Directories, *, sync: bool) -> list[str]:
+        """All of it under its temporary name, with its attributes, and durable if asked; returns what could not be
+        given."""
         if self._memory is not None:
             file = self._open(directories.open(self.directory))
             data = self._memory
@@ -70,24 +72,29 @@ class Assembly:
             self._memory = None
         assert self._file is not None
         os.ftruncate(self._file, self.size)
-        return set_attributes(self._file, self.node)
-
-    def sync(self) -> None:
-        """Durable, under its temporary name."""
-        if self._file is not None:
+        failures = set_attributes(self._file, self.node)
+        if sync:
             os.fsync(self._file)
+        # Thousands may be finished before the first takes its place.
+        self._close()
+        return failures
 
     def place(self, parent: int, *, replace: bool) -> bool:
         """Take the place; False if it is taken and not to be replaced."""
-        self._close()
-        return place(parent, self._temporary, self.name, replace=replace)
+        is_placed = place(parent, self._temporary, self.name, replace=replace)
+        if is_placed:
+            self._temporary = b""
+        return is_placed
 
     def give_up(self, directories: Directories) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind; nothing to do for what has its place."""
         self._close()
         self._memory = None
         if self._temporary:
-            remove(directories.open(self.directory), self._temporary)
+            # Where its directory went away there is nothing either.
+            with suppress(OSError):
+                remove(directories.open(self.directory), self._temporary)
+            self._temporary = b""
 
     def _open(self, parent: int) -> int:
         self._temporary = temporary_name("").encode()
@@ -98,6 +105,17 @@ class Assembly:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def place_link(source: int, first: bytes, parent: int, name: bytes, *, replace: bool) -> bool:
+    """One more name for a file; False if the name is taken and not to be replaced."""
+    temporary = temporary_name("").encode()
+    os.link(first, temporary, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+    try:
+        return place(parent, temporary, name, replace=replace)
+    finally:
+        # It is still there where the name belonged to this file already.
+        remove(parent, temporary)
 
 
 def place_special(parent: int, name: bytes, node: Node, *, replace: bool) -> list[str] | None:

@@ -30,13 +30,24 @@ def set_attributes(target: int, node: Node) -> list[str]:
         with _noted(failures, "owner"):
             os.fchown(target, node.uid, node.gid)
     with _noted(failures, "permissions"):
-        os.fchmod(target, node.mode)
+        os.fchmod(target, node.mode & ~_foreign_bits(target, node, failures))
     for name, value in node.xattrs:
         with _noted(failures, f"attribute {name}"):
             os.setxattr(target, name.encode("utf-8", "surrogateescape"), value)
     with _noted(failures, "times"):
         os.utime(target, ns=(node.atime_ns, node.mtime_ns))
     return failures
+
+
+def _foreign_bits(target: int, node: Node, failures: list[str]) -> int:
+    """The set-id bits that would let a program run as somebody else than it did."""
+    status = os.fstat(target)
+    if not stat.S_ISREG(status.st_mode):
+        return 0
+    bits = (stat.S_ISUID if status.st_uid != node.uid else 0) | (stat.S_ISGID if status.st_gid != node.gid else 0)
+    if node.mode & bits:
+        failures.append("permissions: set-id bits, for it belongs to another")
+    return bits
 
 
 def set_link_attributes(parent: int, name: bytes, node: Node) -> list[str]:

@@ -72,14 +72,20 @@ class Fetch:
         """
         places, failed = self._placed(kind, ids)
         running: set[Future[dict[bytes, str]]] = set()
-        for one in ranges(places):
-            running.add(self._pool.submit(self._read, one, receive))
-            if len(running) > 2 * self._width:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    failed |= future.result()
-        for future in running:
-            failed |= future.result()
+        try:
+            for one in ranges(places):
+                running.add(self._pool.submit(self._read, one, receive))
+                if len(running) > 2 * self._width:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        failed |= future.result()
+            for future in running:
+                failed |= future.result()
+        finally:
+            # However it ends, the receiver is not called any more afterwards.
+            for future in running:
+                future.cancel()
+            wait(running)
         return failed
 
     def _placed(self, kind: BlobKind, ids: Iterable[bytes]) -> tuple[dict[str, list[PackedBlob]], dict[bytes, str]]:

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import NoLocalSpace
+from ..errors import LocalError, NoLocalSpace, UserError
 from ..files.directories import Directories
 from ..files.durable import FEW, sync_file_system
-from .assembly import Assembly, exists, is_file, place_special
+from .assembly import Assembly, exists, is_file, place_link, place_special
 from .attributes import set_attributes
 from .fetch import Fetch
 from .node import Node, NodeType
@@ -32,6 +32,9 @@ BATCH_FILES = 400
 
 BATCH_BYTES = 64 << 20
 """Of small files that wait in memory, and of content that is asked for at once."""
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Overwrite(enum.Enum):
@@ -63,7 +66,7 @@ class Restored:
 class _Batch:
     files: list[Assembly] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
-    wanted: dict[bytes, list[tuple[Assembly, int]]] = field(default_factory=lambda: defaultdict(list))
+    wanted: dict[bytes, list[tuple[Assembly, int, int]]] = field(default_factory=lambda: defaultdict(list))
     bytes: int = 0
     open: int = 0
 
@@ -97,20 +100,27 @@ class Restore:
         self._batch = _Batch()
 
     def run(self, found: Iterable[Found]) -> Restored:
-        """Bring these back, each directory before what is in it.  NoLocalSpace if the disk is full."""
-        with Directories(self._target, 0o700) as directories:
-            try:
-                for one in found:
-                    self._one(directories, one.path, one.node)
-                    if self._batch.bytes >= BATCH_BYTES or self._batch.open >= BATCH_FILES:
-                        self._finish_batch(directories)
-                self._finish_batch(directories)
-                self._finish_links(directories)
-                self._finish_directories(directories)
-            finally:
-                for file in self._batch.files:
-                    file.give_up(directories)
+        """Bring these back, each directory before what is in it.  NoLocalSpace if the disk is full, LocalError if it
+        fails altogether."""
+        try:
+            with Directories(self._target, 0o700) as directories:
+                self._all(directories, found)
+        except OSError as error:
+            raise self._trouble(error) from error
         return self._done
+
+    def _all(self, directories: Directories, found: Iterable[Found]) -> None:
+        try:
+            for one in found:
+                self._one(directories, one.path, one.node)
+                if self._batch.bytes >= BATCH_BYTES or self._batch.open >= BATCH_FILES:
+                    self._finish_batch(directories)
+            self._finish_batch(directories)
+            self._finish_links(directories)
+            self._finish_directories(directories)
+        finally:
+            for file in self._batch.files:
+                file.give_up(directories)
 
     # --- one node
 
@@ -121,18 +131,22 @@ class Restore:
                 self._directories_to_finish.append((path, node))
                 self._done.directories += 1
                 return
-            directory, name = _split(path)
-            parent = directories.open(directory, make=True)
-            if node.links > 1 and self._is_linked(path, node):
-                return
-            if not self._may_replace(parent, name, node):
-                self._done.kept.append(path)
-            elif node.type is NodeType.FILE:
-                self._begin(directories, Assembly(directory, name, node, node.size), path)
-            else:
-                self._special(parent, name, path, node)
+            self._name(directories, path, node)
         except OSError as error:
             self._failed(path, error)
+
+    def _name(self, directories: Directories, path: str, node: Node) -> None:
+        """A name that is no directory."""
+        directory, name = _split(path)
+        parent = directories.open(directory, make=True)
+        if not self._may_replace(parent, name, node):
+            self._done.kept.append(path)
+        elif node.links > 1 and self._is_linked(path, node):
+            return
+        elif node.type is NodeType.FILE:
+            self._begin(directories, Assembly(directory, name, node, node.size), path)
+        else:
+            self._special(parent, name, path, node)
 
     def _is_linked(self, path: str, node: Node) -> bool:
         """Whether another name of the same file comes back, and this is to be made from it."""
@@ -161,21 +175,23 @@ class Restore:
     def _begin(self, directories: Directories, file: Assembly, path: str) -> None:
         """Ask for the content of a file, but for what an older one has at the same places."""
         wanted = self._content(file)
-        old = is_file(directories.open(file.directory), file.name) if wanted else None
-        if old is not None:
-            file.begin(directories)
-            wanted = self._reused(directories, file, wanted)
-            if not wanted and old.st_size == file.size:
-                self._leave(directories, file, path)
-                return
-        else:
-            file.begin(directories)
+        file.begin(directories)
+        try:
+            old = is_file(directories.open(file.directory), file.name) if wanted else None
+            if old is not None:
+                wanted = self._reused(directories, file, wanted)
+                if not wanted and old.st_size == file.size:
+                    self._leave(directories, file, path)
+                    return
+        except BaseException:
+            file.give_up(directories)
+            raise
         self._batch.files.append(file)
         self._batch.paths.append(path)
         self._batch.bytes += file.in_memory
         self._batch.open += not file.in_memory
         for blob_id, place, length in wanted:
-            self._batch.wanted[blob_id].append((file, place))
+            self._batch.wanted[blob_id].append((file, place, length))
             self._batch.bytes += 0 if file.in_memory else length
             if self._batch.bytes >= BATCH_BYTES and not file.in_memory:
                 self._fetch_wanted()
@@ -212,7 +228,11 @@ class Restore:
         """Take what is the same at the same place in the file that is there; returns the rest."""
         left = []
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        with open(os.open(file.name, flags, dir_fd=directories.open(file.directory)), "rb", buffering=0) as old:
+        try:
+            descriptor = os.open(file.name, flags, dir_fd=directories.open(file.directory))
+        except PermissionError:
+            return wanted
+        with open(descriptor, "rb", buffering=0) as old:
             for blob_id, offset, length in wanted:
                 piece = os.pread(old.fileno(), length, offset)
                 if hashlib.sha256(piece).digest() == blob_id:
@@ -227,44 +247,46 @@ class Restore:
         self._batch.bytes = 0
 
         def receive(blob_id: bytes, clear: bytes) -> None:
-            for file, offset in wanted[blob_id]:
-                file.write(offset, clear)
+            for file, offset, length in wanted[blob_id]:
+                self._receive(file, offset, length, clear)
 
         for blob_id, reason in self._fetch.blobs(BlobKind.DATA, wanted, receive).items():
-            for file, _ in wanted[blob_id]:
+            for file, _, _ in wanted[blob_id]:
                 file.missing = reason
+
+    def _receive(self, file: Assembly, offset: int, length: int, clear: bytes) -> None:
+        """What goes wrong here is the trouble of this file, whichever one is at hand elsewhere."""
+        try:
+            file.write(offset, clear)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise self._trouble(error) from error
+            file.missing = error.strerror or str(error)
+        if len(clear) != length:
+            file.missing = "an index tells a wrong length of one of its parts"
 
     def _finish_batch(self, directories: Directories) -> None:
         """All files that were begun: content, attributes, durable, name."""
         self._fetch_wanted()
         batch, self._batch = self._batch, _Batch()
+        few = len(batch.files) <= FEW
         whole: list[tuple[Assembly, str, list[str]]] = []
         try:
             for file, path in zip(batch.files, batch.paths, strict=True):
                 if file.missing:
                     self._done.missing.append((path, file.missing))
-                    file.give_up(directories)
                     continue
                 try:
-                    whole.append((file, path, file.finish(directories)))
+                    whole.append((file, path, file.finish(directories, sync=few)))
                 except OSError as error:
-                    file.give_up(directories)
                     self._failed(path, error)
-            self._sync(file for file, _, _ in whole)
-            while whole:
-                self._place(directories, *whole[0])
-                whole.pop(0)
+            if not few:
+                sync_file_system(os.fsencode(self._target))
+            for file, path, failures in whole:
+                self._place(directories, file, path, failures)
         finally:
-            for file, _, _ in whole:
+            for file in batch.files:
                 file.give_up(directories)
-
-    def _sync(self, files: Iterable[Assembly]) -> None:
-        listed = list(files)
-        if len(listed) > FEW:
-            sync_file_system(os.fsencode(self._target))
-        else:
-            for file in listed:
-                file.sync()
 
     def _place(self, directories: Directories, file: Assembly, path: str, failures: list[str]) -> None:
         try:
@@ -273,30 +295,45 @@ class Restore:
             if file.place(parent, replace=self._overwrite is not Overwrite.NEVER):
                 self._counted(path, file.size, failures)
             else:
-                file.give_up(directories)
                 self._done.kept.append(path)
         except OSError as error:
-            file.give_up(directories)
             self._failed(path, error)
 
     # --- the end
 
     def _finish_links(self, directories: Directories) -> None:
+        lost = self._not_back()
         for path, node in self._linked:
             first = self._links[node.device_id, node.inode]
-            directory, name = _split(path)
             try:
-                parent = directories.open(directory, make=True)
-                if not self._may_replace(parent, name, node):
-                    self._done.kept.append(path)
-                    continue
-                self._keep(parent, name, path)
-                if exists(parent, name):
-                    os.unlink(name, dir_fd=parent)
-                os.link(os.fsencode(self._target / first), name, dst_dir_fd=parent, follow_symlinks=False)
-                self._counted(path, 0, [])
+                if first in lost:
+                    # Then this name brings the content.
+                    self._links[node.device_id, node.inode] = path
+                    self._name(directories, path, node)
+                    self._finish_batch(directories)
+                    lost = self._not_back()
+                else:
+                    self._link(directories, first, path, node)
             except OSError as error:
                 self._failed(path, error)
+
+    def _not_back(self) -> set[str]:
+        return {*self._done.kept, *(path for path, _ in self._done.missing)}
+
+    def _link(self, directories: Directories, first: str, path: str, node: Node) -> None:
+        there, first_name = _split(first)
+        source = os.dup(directories.open(there))
+        try:
+            directory, name = _split(path)
+            parent = directories.open(directory, make=True)
+            if self._may_replace(parent, name, node):
+                self._keep(parent, name, path)
+                if place_link(source, first_name, parent, name, replace=self._overwrite is not Overwrite.NEVER):
+                    self._counted(path, 0, [])
+                    return
+            self._done.kept.append(path)
+        finally:
+            os.close(source)
 
     def _finish_directories(self, directories: Directories) -> None:
         """What is in a directory changes its times, so they come last, the deepest first."""
@@ -321,9 +358,13 @@ class Restore:
         self._report(self._done.files, self._done.bytes)
 
     def _failed(self, path: str, error: OSError) -> None:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoLocalSpace(path=str(self._target), reason=error.strerror) from error
+        if error.errno in _FULL:
+            raise self._trouble(error) from error
         self._done.missing.append((path, error.strerror or str(error)))
+
+    def _trouble(self, error: OSError) -> UserError:
+        kind = NoLocalSpace if error.errno in _FULL else LocalError
+        return kind(path=str(self._target), reason=error.strerror or str(error))
 
 
 def _split(path: str) -> tuple[str, bytes]:
