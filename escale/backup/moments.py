@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import date
 from functools import lru_cache
 
 _MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = date(1970, 1, 1)
 
-YEAR_0_NS = -62_167_219_200 * 10**9
-YEAR_10000_NS = 253_402_300_800 * 10**9
-"""Go writes no time outside these years; a file that claims one gets the nearest."""
+_CYCLE_DAYS = 146_097
+"""Of 400 years, after which the calendar begins anew; datetime knows the years 1 to 9999 only."""
+
+YEAR_MAX = 9999
+"""Go writes no time outside the years 0 to 9999; a file that claims one gets the same day of the nearest, as restic
+gives it."""
 
 
 def text_of(ns: int) -> str:
     """In UTC, without trailing zeros, as Go's RFC3339Nano."""
-    ns = min(max(ns, YEAR_0_NS + 366 * 86400 * 10**9), YEAR_10000_NS - 1)
     seconds, rest = divmod(ns, 10**9)
     if not rest:
         return f"{_second_text(seconds)}Z"
@@ -27,9 +29,13 @@ def text_of(ns: int) -> str:
 def _second_text(seconds: int) -> str:
     # Remembered, for files that were unpacked together have the same times.
     days, of_day = divmod(seconds, 86400)
-    day = datetime.fromordinal(_EPOCH.toordinal() + days)
+    cycles, of_cycle = divmod(_EPOCH.toordinal() + days - 1, _CYCLE_DAYS)
+    day = date.fromordinal(of_cycle + 1)
+    year, month_and_day = day.year + 400 * cycles, f"{day.month:02d}-{day.day:02d}"
+    if year > YEAR_MAX and month_and_day == "02-29":
+        month_and_day = "03-01"
     hour, minute, second = of_day // 3600, of_day // 60 % 60, of_day % 60
-    return f"{day.year:04d}-{day.month:02d}-{day.day:02d}T{hour:02d}:{minute:02d}:{second:02d}"
+    return f"{min(max(year, 0), YEAR_MAX):04d}-{month_and_day}T{hour:02d}:{minute:02d}:{second:02d}"
 
 
 def ns_of(text: str) -> int:
@@ -38,9 +44,9 @@ def ns_of(text: str) -> int:
     if found is None:
         raise ValueError(f"{text!r:.40} is not a time")
     year, month, day, hour, minute, second, fraction, sign, off_hours, off_minutes = found.groups()
-    # Go's zero time is of the year 1; datetime begins there, too.
-    days = datetime(int(year), int(month), int(day)).toordinal() - _EPOCH.toordinal()
-    seconds = days * 86400 + int(hour) * 3600 + int(minute) * 60 + int(second)
+    cycle, of_cycle = divmod(int(year) - 1, 400)
+    day_number = date(of_cycle + 1, int(month), int(day)).toordinal() + cycle * _CYCLE_DAYS
+    seconds = (day_number - _EPOCH.toordinal()) * 86400 + int(hour) * 3600 + int(minute) * 60 + int(second)
     if sign:
         offset = int(off_hours) * 3600 + int(off_minutes) * 60
         seconds -= offset if sign == "+" else -offset

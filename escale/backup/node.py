@@ -81,8 +81,7 @@ class Node:
     def as_json(self) -> dict[str, Any]:
         """The fields in Go's order, those without a value left out as restic leaves them out."""
         target = os.fsencode(self.target)
-        target_text = target.decode("utf-8", "replace")
-        is_text = target_text.encode() == target
+        is_text = not any(map(_is_byte, self.target))
         xattrs = [{"name": name, "value": _base64(value)} for name, value in self.xattrs]
         fields: tuple[tuple[str, object, bool], ...] = (
             ("name", quoted(self.name), True),
@@ -99,7 +98,7 @@ class Node:
             ("device_id", self.device_id, False),
             ("size", self.size, False),
             ("links", self.links, False),
-            ("linktarget", target_text, False),
+            ("linktarget", self.target, False),
             ("linktarget_raw", "" if is_text else _base64(target), False),
             ("extended_attributes", xattrs, False),
             ("device", self.device, False),
@@ -113,7 +112,7 @@ class Node:
         """ValueError, KeyError or TypeError for what is no node."""
         kind = NodeType(found["type"])
         raw_target = found.get("linktarget_raw")
-        target = os.fsdecode(base64.b64decode(raw_target)) if raw_target else _text(found.get("linktarget", ""))
+        target = os.fsdecode(base64.b64decode(raw_target)) if raw_target else found.get("linktarget", "")
         xattrs = found.get("extended_attributes") or ()
         return cls(
             name=unquoted(_text(found["name"])),
@@ -122,15 +121,15 @@ class Node:
             mtime_ns=ns_of(found.get("mtime", "1970-01-01T00:00:00Z")),
             atime_ns=ns_of(found.get("atime", "1970-01-01T00:00:00Z")),
             ctime_ns=ns_of(found.get("ctime", "1970-01-01T00:00:00Z")),
-            uid=_number(found.get("uid", 0)),
-            gid=_number(found.get("gid", 0)),
+            uid=_number(found.get("uid", 0), 32),
+            gid=_number(found.get("gid", 0), 32),
             user=_text(found.get("user", "")),
             group=_text(found.get("group", "")),
             inode=_number(found.get("inode", 0)),
             device_id=_number(found.get("device_id", 0)),
             size=_number(found.get("size", 0)),
             links=_number(found.get("links", 0)),
-            target=target,
+            target=_text(target),
             device=_number(found.get("device", 0)),
             xattrs=tuple((_text(one["name"]), base64.b64decode(one.get("value") or "")) for one in xattrs),
             content=tuple(map(_text, found.get("content") or ())),
@@ -156,6 +155,11 @@ def _chmod_mode(go_mode: int) -> int:
     return mode
 
 
+def _is_byte(char: str) -> bool:
+    """Whether it stands for a byte that is not UTF-8."""
+    return "\udc80" <= char <= "\udcff"
+
+
 def _base64(raw: bytes) -> str:
     return base64.b64encode(raw).decode("ascii")
 
@@ -163,10 +167,15 @@ def _base64(raw: bytes) -> str:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r:.40} is not text")
+    if not value.isascii() or "\0" in value:
+        # No name of the system has a zero byte, nor half a character.
+        value.encode("utf-8", "surrogateescape")
+        if "\0" in value:
+            raise ValueError(f"{value!r:.40} has a zero byte")
     return value
 
 
-def _number(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 1 << 64:
+def _number(value: Any, bits: int = 64) -> int:
+    if type(value) is not int or not 0 <= value < 1 << bits:
         raise ValueError(f"{value!r:.40} is not a number of a node")
     return value

@@ -37,6 +37,7 @@ class NoRepository(UserError):
     """there is no repository at {where}"""
 
     code = "R343"
+    exit_code = 10
     advice = "A section with role = backup makes one at its first run; for another place:    escalectl backup init"
 
 
@@ -140,6 +141,8 @@ class Repository:
             clear = _decompressed(clear, place.raw_length, where)
         if hashlib.sha256(clear).digest() != place.id:
             raise Corrupt(where=where, reason=f"blob {place.id.hex()[:12]} is not what its id tells")
+        if place.raw_length not in (None, len(clear)):
+            raise Corrupt(where=where, reason=f"an index tells another length of blob {place.id.hex()[:12]}")
         return clear
 
     def length_of(self, kind: BlobKind, blob_id: bytes) -> int | None:

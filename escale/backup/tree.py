@@ -11,9 +11,11 @@ from ..errors import Corrupt
 from .node import Node
 
 _ID = re.compile(r"[0-9a-f]{64}")
-_GO_ESCAPES = str.maketrans(
-    {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029", "\x7f": "\x7f"}
-)
+_GO_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+_GO_ESCAPES |= dict.fromkeys(range(0xDC80, 0xDD00), "\\ufffd")
+"""Go's JSON has no bytes that are not UTF-8: names are quoted, the target of a link stands beside it in base64, and of
+the name of an attribute such bytes are lost, with restic as with us."""
+
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
 EMPTY_TREE = b'{"nodes":[]}\n'
@@ -22,7 +24,7 @@ EMPTY_TREE = b'{"nodes":[]}\n'
 def encode_tree(nodes: Iterable[Node]) -> bytes:
     """Sorted by the bytes of their names."""
     ordered = sorted(nodes, key=lambda node: os.fsencode(node.name))
-    return f'{{"nodes":[{",".join(map(encode_node, ordered))}]}}\n'.encode("utf-8", "surrogateescape")
+    return f'{{"nodes":[{",".join(map(encode_node, ordered))}]}}\n'.encode()
 
 
 def encode_node(node: Node) -> str:
