@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit
 
-from ..errors import Corrupt, Unreachable
+from ..errors import Corrupt, Refused, Unreachable
 from .blob import BlobInfo
 
 PROPERTIES = (
@@ -25,6 +25,8 @@ RESPONSE_SIZE_MAX = 1024 * 1024
 
 ELEMENTS_MAX = 10_000
 """Elements from the end of one response to that of the next, which has a dozen; one takes twenty times its bytes."""
+
+_GONE = ("404", "410")
 
 _DAV = "{DAV:}"
 _RESPONSE = f"{_DAV}response"
@@ -68,6 +70,12 @@ class Multistatus:
         return [name for level, name in self._collections if level != own]
 
     def _take(self, response: ElementTree.Element) -> None:
+        status = _status(response)
+        if status.startswith(_GONE):
+            return
+        if not status.startswith("2"):
+            # Of what may not be seen we cannot say that there is nothing.
+            raise Refused(where=self._where, reason=f"its listing says {status}")
         properties = _properties(response)
         level, name = self._place(response.findtext(f"{_DAV}href", ""))
         self._levels[level] += 1
@@ -157,6 +165,13 @@ def _properties(response: ElementTree.Element) -> ElementTree.Element:
             for prop in part.iterfind(f"{_DAV}prop"):
                 found.extend(prop)
     return found
+
+
+def _status(response: ElementTree.Element) -> str:
+    """What it says of the whole; of a response with some properties and without others, that of those it has."""
+    parts = response.findall(f"{_DAV}propstat") or [response]
+    told = [part.findtext(f"{_DAV}status", "HTTP/1.1 200 OK").partition(" ")[2].strip() for part in parts]
+    return next((status for status in told if status.startswith("200")), told[0])
 
 
 def _text(properties: ElementTree.Element, tag: str) -> str:
