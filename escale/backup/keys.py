@@ -31,7 +31,7 @@ class WrongPassword(SecretError):
     """no key file of the repository {where} opens with this password"""
 
     code = "K220"
-    advice = "Nothing was changed. The password is that of `password` in the section, or of --key FILE."
+    advice = "Nothing was changed. The password is that of `passphrase` in the section, or of --key FILE."
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,8 @@ class KeyFile:
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise Corrupt(where=where, reason="it is not a key file") from error
         is_sound = n >= 2 and n & (n - 1) == 0 and r >= 1 and 1 <= p <= SCRYPT_P_MAX
-        if kdf != "scrypt" or not is_sound or 128 * n * r > SCRYPT_MEMORY_MAX:
+        # The last is scrypt's own condition (RFC 7914, 2).
+        if kdf != "scrypt" or not is_sound or 128 * n * r > SCRYPT_MEMORY_MAX or n.bit_length() > 16 * r:
             raise Corrupt(where=where, reason="its key derivation is of another kind, or takes too much memory")
         return cls(texts[0], texts[1], texts[2], n, r, p, salt, data)
 
@@ -98,4 +99,6 @@ def lock_away(master: MasterKey, password: str, machine: Machine, now: float) ->
 
 
 def _derived(password: str, salt: bytes, n: int, r: int, p: int) -> MasterKey:
-    return MasterKey.of_bytes(Scrypt(salt=salt, length=KEY_BYTES, n=n, r=r, p=p).derive(password.encode()))
+    # The bytes as they were typed, or stand in a file, as restic takes them.
+    secret = password.encode("utf-8", "surrogateescape")
+    return MasterKey.of_bytes(Scrypt(salt=salt, length=KEY_BYTES, n=n, r=r, p=p).derive(secret))
