@@ -127,6 +127,12 @@ def relay_address(section: Common, environ: Mapping[str, str], ask: Ask | None =
     )
 
 
+def relay_fingerprint(section: Section, environ: Mapping[str, str], ask: Ask | None = None) -> str:
+    """Of the section's key, "" for a relay in clear; SecretError if it cannot be had."""
+    key = _key(section, environ, ask)
+    return key.fingerprint if key else ""
+
+
 def open_folder(config: Config, section: Section, clock: Clock) -> tuple[Folder, Ledger]:
     """The folder of a section without its relay, and its ledger, to be closed; LocalError, NoLocalSpace.
 
