@@ -140,7 +140,7 @@ class Prune:
         """What is to take the place of the candidates is read: the packs that are not whole are no holders then."""
         catalog, objects = self._repository.catalog, self._repository.objects
         damaged = set()
-        for pack in set().union(*map(catalog.other_holders, candidates)) - self._read:
+        for pack in sorted(set().union(*map(catalog.other_holders, candidates)) - self._read):
             lock.renew()
             try:
                 read_contents(objects.read(Kind.PACK, pack), self._repository.master, objects.where(Kind.PACK, pack))
