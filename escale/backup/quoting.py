@@ -7,6 +7,7 @@ the strings of os.fsdecode, with such bytes as surrogates.
 from __future__ import annotations
 
 import re
+import sys
 
 _SHORT = {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v",
           "\\": r"\\", '"': r"\""}  # fmt: skip
@@ -40,8 +41,11 @@ def _bytes_of(found: re.Match[str]) -> bytes:
     if short:
         return _LONG.get(short, short).encode()
     if byte or octal:
-        return bytes([int(byte, 16) if byte else int(octal, 8) & 255])
-    return chr(int(four or eight, 16)).encode("utf-8")
+        return bytes([int(byte, 16) if byte else int(octal, 8)])
+    number = int(four or eight, 16)
+    if number > sys.maxunicode:
+        raise ValueError(f"{found[0]!r} is no character")
+    return chr(number).encode("utf-8")
 
 
 def _quoted_character(char: str) -> str:
