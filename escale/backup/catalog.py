@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -17,7 +16,6 @@ from typing import Any
 from ..errors import LocalError, NoLocalSpace
 from .index import IndexFile
 from .pack import BlobKind, PackedBlob, pack_bytes
-from .sieve import Sieve
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS indices (number INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL);
@@ -36,6 +34,9 @@ _HELD = (
     "SELECT 1 FROM blobs AS other JOIN holders ON holders.pack = other.pack"
     " WHERE other.id = needs.id AND other.kind = needs.kind"
 )
+_TOGETHER = 200
+_ALONE = f"SELECT id FROM blobs WHERE kind = ? AND id IN ({','.join('?' * _TOGETHER)})"
+_WITH_PACKS = _ALONE.replace("id FROM blobs", "id, name FROM blobs JOIN packs ON number = pack", 1)
 _KIND = {number: kind for kind, number in _NUMBER.items()}
 
 
@@ -58,8 +59,6 @@ class Catalog:
                     with suppress(FileNotFoundError):
                         path.with_name(path.name + suffix).unlink()
                 self._database = _opened(path)
-        # The first run over a place asks for every blob, and hardly one is known.
-        self._sieve = None if self._rows("SELECT 1 FROM blobs LIMIT 1") else Sieve()
 
     def close(self) -> None:
         """Nothing can be asked afterwards."""
@@ -86,9 +85,6 @@ class Catalog:
                 database.execute("INSERT OR IGNORE INTO listed VALUES (?, ?)", (number, source))
                 rows = ((it.id, _NUMBER[it.kind], number, it.offset, it.length, it.raw_length) for it in blobs)
                 database.executemany("REPLACE INTO blobs VALUES (?, ?, ?, ?, ?, ?)", rows)
-        if self._sieve is not None:
-            for blob in chain.from_iterable(index.packs.values()):
-                self._sieve.add(blob.id)
 
     def remove(self, names: Iterable[str]) -> None:
         """Forget index files, the packs that no other one lists, and the notes, which told of more."""
@@ -113,9 +109,22 @@ class Catalog:
 
     def has(self, kind: BlobKind, blob_id: bytes) -> bool:
         """Whether a pack is said to hold it."""
-        if self._sieve is not None and not self._sieve.may_have(blob_id):
-            return False
         return bool(self._rows("SELECT 1 FROM blobs WHERE id = ? AND kind = ? LIMIT 1", (blob_id, _NUMBER[kind])))
+
+    def known(self, kind: BlobKind, ids: list[bytes], without: set[str]) -> set[bytes]:
+        """Those of the blobs that a pack is said to hold, not counting packs `without`; in few questions."""
+        found: set[bytes] = set()
+        for start in range(0, len(ids), _TOGETHER):
+            asked = ids[start : start + _TOGETHER]
+            # Always as many, so that SQLite knows the question already.
+            values = (_NUMBER[kind], *asked, *(asked[-1:] * (_TOGETHER - len(asked))))
+            rows = self._rows(_WITH_PACKS if without else _ALONE, values)
+            found.update(row[0] for row in rows if not without or row[1].hex() not in without)
+        return found
+
+    def is_empty(self) -> bool:
+        """Whether no blob is known."""
+        return not self._rows("SELECT 1 FROM blobs LIMIT 1")
 
     def packs(self) -> set[str]:
         """All packs that index files list."""

@@ -25,17 +25,22 @@ def text_of(ns: int) -> str:
     return f"{_second_text(seconds)}.{f'{rest:09d}'.rstrip('0')}Z"
 
 
-@lru_cache(1 << 12)
 def _second_text(seconds: int) -> str:
-    # Remembered, for files that were unpacked together have the same times.
     days, of_day = divmod(seconds, 86400)
+    minutes, second = divmod(of_day, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{_day_text(days)}T{hour:02d}:{minute:02d}:{second:02d}"
+
+
+@lru_cache(1 << 12)
+def _day_text(days: int) -> str:
+    # Remembered, for most files are of few days.
     cycles, of_cycle = divmod(_EPOCH.toordinal() + days - 1, _CYCLE_DAYS)
     day = date.fromordinal(of_cycle + 1)
     year, month_and_day = day.year + 400 * cycles, f"{day.month:02d}-{day.day:02d}"
     if year > YEAR_MAX and month_and_day == "02-29":
         month_and_day = "03-01"
-    hour, minute, second = of_day // 3600, of_day // 60 % 60, of_day % 60
-    return f"{min(max(year, 0), YEAR_MAX):04d}-{month_and_day}T{hour:02d}:{minute:02d}:{second:02d}"
+    return f"{min(max(year, 0), YEAR_MAX):04d}-{month_and_day}"
 
 
 def ns_of(text: str) -> int:

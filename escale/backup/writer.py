@@ -24,6 +24,7 @@ from .index import IndexFile
 from .objects import Kind, Objects
 from .pack import PACK_BYTES, BlobKind, Pack
 from .repository import LEVEL, Repository
+from .sieve import Sieve
 
 BATCH_BYTES = 512 << 10
 BATCH_BLOBS = 64
@@ -78,6 +79,8 @@ class Writer:
         self._batch: list[tuple[BlobKind, bytes, bytes]] = []
         self._batch_bytes = 0
         self._fresh: dict[BlobKind, set[bytes]] = {kind: set() for kind in BlobKind}
+        self._has_begun = False
+        self._sieve: Sieve | None = None
         self._index = IndexFile()
         self._index_blobs = 0
         self._clock = clock or SystemClock()
@@ -92,14 +95,25 @@ class Writer:
         """Whether it need not be stored: it is in a pack that is there and whole, or will be after the next `flush`."""
         if blob_id in self._fresh[kind]:
             return True
+        if self._sieve is not None and not self._sieve.may_have(blob_id):
+            return False
         missing, catalog = self.repository.missing, self.repository.catalog
         if not missing:
             return catalog.has(kind, blob_id)
         return any(pack not in missing for pack, _ in catalog.find(kind, blob_id))
 
+    def known(self, kind: BlobKind, ids: list[bytes]) -> set[bytes]:
+        """Those of many that need not be stored."""
+        fresh = self._fresh[kind]
+        return self.repository.catalog.known(kind, ids, self.repository.missing).union(filter(fresh.__contains__, ids))
+
     def add(self, kind: BlobKind, raw: bytes) -> str:
         """Store a blob, unless it is there; its id in hex at once, its bytes some time before `flush` returns."""
         blob_id = hashlib.sha256(raw).digest()
+        if not self._has_begun:
+            # The first run over a place asks for every blob, and hardly one is known.
+            self._has_begun = True
+            self._sieve = Sieve() if self.repository.catalog.is_empty() else None
         if not self.has(kind, blob_id):
             self._fresh[kind].add(blob_id)
             self._batch.append((kind, blob_id, raw))
@@ -201,6 +215,8 @@ class Writer:
         self.repository.catalog.add(name, index)
         for blobs in index.packs.values():
             for blob in blobs:
+                if self._sieve is not None:
+                    self._sieve.add(blob.id)
                 self._fresh[blob.kind].discard(blob.id)
 
 
