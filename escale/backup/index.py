@@ -37,7 +37,7 @@ class IndexFile:
         try:
             found = json.loads(clear)
             packs: dict[str, list[PackedBlob]] = {}
-            for pack in found["packs"]:
+            for pack in found["packs"] or ():
                 packs.setdefault(_name(pack["id"]), []).extend(_blobs(pack["blobs"]))
             supersedes = tuple(map(_name, found.get("supersedes") or ()))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

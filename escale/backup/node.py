@@ -112,7 +112,7 @@ class Node:
         """ValueError, KeyError or TypeError for what is no node."""
         kind = NodeType(found["type"])
         raw_target = found.get("linktarget_raw")
-        target = os.fsdecode(base64.b64decode(raw_target)) if raw_target else found.get("linktarget", "")
+        target = os.fsdecode(base64.b64decode(raw_target, validate=True)) if raw_target else found.get("linktarget", "")
         xattrs = found.get("extended_attributes") or ()
         return cls(
             name=unquoted(_text(found["name"])),
@@ -131,7 +131,9 @@ class Node:
             links=_number(found.get("links", 0)),
             target=_text(target),
             device=_number(found.get("device", 0)),
-            xattrs=tuple((_text(one["name"]), base64.b64decode(one.get("value") or "")) for one in xattrs),
+            xattrs=tuple(
+                (_text(one["name"]), base64.b64decode(one.get("value") or "", validate=True)) for one in xattrs
+            ),
             content=tuple(map(_text, found.get("content") or ())),
             subtree=_text(found.get("subtree") or ""),
         )
