@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ftplib
 import io
-import re
 import socket
-import ssl
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
@@ -22,23 +22,20 @@ from typing import Any, BinaryIO
 from ..errors import (
     EscaleError,
     Missing,
-    NoRelaySpace,
     NoSuchRelay,
-    Refused,
-    SecretError,
-    StoreError,
     Unreachable,
 )
 from ..stream import PIECE
 from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_directory, validate_name
 from .ftp_session import Login, Session, Upload
+from .ftp_words import translated
 from .tls import Identity
 
-FULL_CODES = ("452", "552")
-FULL_WORDS = re.compile(r"space|quota|disk full|failure writing to local file", re.IGNORECASE)
-"""How servers say that the disk is full when they do not use the codes made for it; the last one is vsftpd's."""
+HELPERS = 3
+"""More connections for a while where there are many directories, each of which costs some turns."""
 
-LOGIN_CODES = ("331", "332", "430", "530", "532")
+DIRECTORIES_EACH = 16
+"""Fewer are listed before another connection is logged in."""
 
 
 class FtpStore(BlobStore):
@@ -143,13 +140,13 @@ class FtpStore(BlobStore):
         return inner
 
     def list_below(self) -> Iterator[BlobInfo]:
-        found = []
-        with self._session() as session:
+        with self._session() as session, ThreadPoolExecutor(HELPERS, "list") as pool:
             self._must_stand(session)
-            for directory in self._directories(session):
-                for blob in session.entries("", f"{self._below}{directory}/"):
-                    if not blob.name.startswith(TEMPORARY):
-                        found.append(replace(blob, name=f"{directory}/{blob.name}"))
+            left = deque(self._directories(session))
+            helping = [pool.submit(self._help, left) for _ in range(min(HELPERS, len(left) // DIRECTORIES_EACH))]
+            found = [*self._list_some(session, left)]
+            for each in helping:
+                found += each.result()
         yield from found
 
     def info(self, name: str) -> BlobInfo | None:
@@ -188,7 +185,7 @@ class FtpStore(BlobStore):
         except EscaleError:
             raise
         except (ftplib.Error, OSError, EOFError, ValueError, OverflowError) as error:
-            raise _translated(self.url, error, self._login.timeout_s) from error
+            raise translated(self.url, error, self._login.timeout_s) from error
 
     def _entries(self, prefix: str) -> Sequence[BlobInfo]:
         with self._session() as session:
@@ -205,6 +202,39 @@ class FtpStore(BlobStore):
         except ftplib.error_perm as error:
             self._must_be_there(session, error)
             raise
+
+    def _list_some(self, session: Session, left: deque[str]) -> Sequence[BlobInfo]:
+        """The blobs of directories that are still left; whoever fails leaves none to the others."""
+        found: list[BlobInfo] = []
+        try:
+            while directory := _next(left):
+                blobs = self._list_one(session, directory)
+                found += (blob for blob in blobs if not blob.name.rpartition("/")[2].startswith(TEMPORARY))
+        except BaseException:
+            left.clear()
+            raise
+        return found
+
+    def _list_one(self, session: Session, directory: str) -> Sequence[BlobInfo]:
+        try:
+            blobs = session.entries("", f"{self._below}{directory}/")
+        except ftplib.error_perm:
+            if directory in self._directories(session):
+                raise
+            # It has gone meanwhile.
+            return []
+        return [replace(blob, name=f"{directory}/{blob.name}") for blob in blobs]
+
+    def _help(self, left: deque[str]) -> Sequence[BlobInfo]:
+        try:
+            session = self._connect()
+        except (ftplib.Error, OSError, EOFError, EscaleError):
+            # Many servers allow a client only so many connections: then there is no help.
+            return []
+        try:
+            return self._list_some(session, left)
+        finally:
+            session.close()
 
     def _must_be_there(self, session: Session, error: ftplib.error_perm) -> None:
         """NoSuchRelay if our directory could not be listed because there is none; error_perm if one may not be read."""
@@ -298,6 +328,14 @@ class FtpStore(BlobStore):
         return session
 
 
+def _next(left: deque[str]) -> str | None:
+    try:
+        return left.popleft()
+    except IndexError:
+        # Somebody else has taken the last.
+        return None
+
+
 class _Reader(io.RawIOBase):
     """The bytes of one transfer; at their end the server's word that they are all is waited for.
 
@@ -353,23 +391,3 @@ class _Reader(io.RawIOBase):
             self._data.close()
             self._session.close()
             self._data = None
-
-
-def _translated(url: str, error: Exception, timeout_s: float) -> StoreError | SecretError:
-    reply = str(error)
-    code = reply[:3]
-    match error:
-        case ftplib.Error() if code in FULL_CODES or FULL_WORDS.search(reply):
-            return NoRelaySpace(where=url, reason=reply)
-        case ftplib.Error() if code in LOGIN_CODES:
-            return SecretError(what=f"{url} refused the log-in: {reply}")
-        case ftplib.error_perm():
-            return Refused(where=url, reason=reply)
-        case ssl.SSLCertVerificationError():
-            return Refused(where=url, reason=f"its certificate is not accepted: {error.verify_message}")
-        case TimeoutError():
-            return Unreachable(where=url, reason=f"no answer within {timeout_s:g} s")
-        case ValueError() | OverflowError():
-            # A reply that is not text, or a port that there cannot be.
-            return Refused(where=url, reason=f"it answers what no FTP server says: {error}")
-    return Unreachable(where=url, reason=reply or "the connection was lost")
