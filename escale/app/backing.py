@@ -22,12 +22,13 @@ from ..backup.versions import Versions
 from ..backup.writer import Writer
 from ..clock import Clock
 from ..conf.schedule import Schedule
-from ..errors import AlreadyRunning, Missing, PeerError, UserError
+from ..errors import AlreadyRunning, EscaleError, Missing, PeerError, UserError
 from ..events import Event, PassBegan, PassEnded, Problem, Progress, Reporter, Skipped, VersionSaved
 from .instance import LockFile
 from .record import Record
 from .selection import Selection
 from .status import BackupStatus, Need, PassResult, PendingFile, SectionState, SectionStatus
+from .tidying import plan_tidying, tidy
 from .vault import Vault
 
 LOOK_S = 300.0
@@ -35,6 +36,9 @@ LOOK_S = 300.0
 
 EARLY_S = 0.5
 """Somebody who asks so long before the end of a wait has woken us."""
+
+TIDY_S = 86400.0
+"""Looking through all versions is not worth it more often."""
 
 EXIT_UNREAD = 3
 
@@ -140,6 +144,7 @@ class BackupLoop:
             self._is_saving = False
         seconds = self._clock.monotonic() - began
         self._tell(saved, seconds)
+        self._tidy()
         skipped = len(saved.unreadable)
         self._report(PassEnded(self.name, saved.counts.files, saved.counts.bytes, 0, 0, skipped, 0, 0, seconds))
         return PassResult(up_files=saved.counts.files, skipped=skipped, exit_code=EXIT_UNREAD if skipped else 0)
@@ -208,6 +213,29 @@ class BackupLoop:
         stored = _stored(saved.snapshot)
         amounts = (counts.files, counts.files_new, counts.files_changed, counts.bytes, stored)
         self._report(VersionSaved(self.name, saved.snapshot.id, *amounts, seconds))
+
+    def _tidy(self) -> None:
+        """Let old versions go, once a day; what goes wrong with that is told, and the version is saved all the same."""
+        record, now = self._vault.record(), self._clock.now()
+        if not self._vault.prunes or (record.tidied is not None and 0 <= now - record.tidied < TIDY_S):
+            return
+        machine = Machine.this()
+        try:
+            repository = self._vault.open()
+            try:
+                repository.refresh()
+                plan = plan_tidying(self._vault, repository, machine)
+                done = tidy(self._vault, repository, plan, machine, self._clock, is_approved=False)
+            finally:
+                repository.close()
+        except EscaleError as error:
+            self._report(Problem(self.name, error.code, str(error), error.next_step, exit_code=error.exit_code))
+            return
+        for damage in done.damage[:1]:
+            advice = f"Old versions stay until that is mended:    escalectl backup check {self.name}"
+            self._report(Problem(self.name, damage.code, str(damage), advice, exit_code=3))
+        versions = record.versions - len(plan.gone)
+        self._vault.remember(replace(record, tidied=now, versions=versions))
 
     # --- how it is
 

@@ -71,6 +71,7 @@ def build_vault(
         url=section.address.url,
         paths=section.paths,
         keep=section.keep,
+        prunes=section.prune,
         open_store=opened,
         make_place=made,
         password=password,

@@ -33,7 +33,8 @@ class Rehearsal:
 class Record:
     """`begun` and `ended`: Unix times of the last run that saved `version`; `versions`: how many there were then.
 
-    `unread`: what that version lacks.  `repository`: the id of the repository, "" as long as none was seen.
+    `unread`: what that version lacks; `tidied`: when old versions were let go last.  `repository`: the id of the
+    repository, "" as long as none was seen.
     """
 
     repository: str = ""
@@ -42,6 +43,7 @@ class Record:
     ended: float | None = None
     versions: int = 0
     unread: int = 0
+    tidied: float | None = None
     rehearsal: Rehearsal | None = None
 
     @classmethod

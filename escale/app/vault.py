@@ -33,18 +33,19 @@ class OtherRepository(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """One section's.  `paths`: what is saved, "" as a whole for a repository that belongs to no section.
+    """One section's, or that of a repository that belongs to no section; then `paths` mean nothing.
 
-    `open_store` makes a connection of its own each time, `make_place` what can be made of the place where the store
-    goes; `password` fetches the secret; `cache` is the directory of
-    catalogs, None to keep nothing; `connections`: how many are worth it; `record_path` and `state`:
-    where this machine remembers when it saved, and what it signed; None to remember nothing.
+    `prunes`: old versions are let go when a new one was saved.  `open_store` makes a connection of its own each time,
+    `make_place` what can be made of the place where the store goes; `password` fetches the secret; `cache` is the
+    directory of catalogs, None to keep nothing; `connections`: how many are worth it; `record_path` and `state`: where
+    this machine remembers when it saved, and what it signed; None to remember nothing.
     """
 
     section: str
     url: str
     paths: tuple[Path, ...]
     keep: Keep
+    prunes: bool
     open_store: Callable[[], BlobStore]
     make_place: Callable[[], None]
     password: Callable[[], str]

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from ..app.tidying import plan_tidying, tidy
 from ..app.vault import Vault
 from ..app.wording import Level, Line, size_text
 from ..backup.check import Check, Checked, Damage
-from ..backup.forget import Forgetting, forget, plan_forget
+from ..backup.forget import Forgetting
 from ..backup.locks import RepositoryLock, RepositoryLocked, locked
 from ..backup.machine import Machine
 from ..backup.progress import Progress as Looked
-from ..backup.prune import Prune, Pruned
+from ..backup.prune import Pruned
 from ..backup.repair import Repair
 from ..backup.repository import Repository
-from ..backup.versions import Versions
 from ..errors import EscaleError
 from ..events import Progress
 from ..files.tree import display
@@ -44,26 +44,19 @@ def opened(vault: Vault) -> Iterator[Repository]:
 def prune(session: Session, vault: Vault) -> int:
     """Forget what no rule keeps, then let go of what no version needs; 3 if damage forbids it."""
     machine = Machine.this()
+
+    def in_use(error: RepositoryLocked) -> None:
+        session.tell(Line(Level.INFO, f"{vault.section}: {error}; what was marked before stays for now"))
+
     with opened(vault) as repository:
-        versions = [one for one in Versions(repository).all() if vault.is_of_section(one, machine)]
-        plan = plan_forget(versions, vault.keep)
+        plan = plan_tidying(vault, repository, machine)
         _show_plan(session, vault, plan)
         if session.options.dry_run:
             return DONE
         if plan.is_much and not _is_approved(session, plan):
             return DECISION
-        with locked(repository, machine, session.clock, exclusive=False):
-            heads = vault.heads(repository, machine, session.clock)
-            forget(repository, plan, heads, is_approved=True)
-        session.tell(Line(Level.INFO, f"{vault.section}: {len(plan.gone)} versions forgotten, {len(plan.kept)} stay"))
-        work = Prune(repository, machine, session.clock, connections=vault.connections)
-        done = work.mark()
-        try:
-            if not done.damage:
-                done = work.sweep()
-        except RepositoryLocked as error:
-            # What is marked goes next time; nobody has to wait for that.
-            session.tell(Line(Level.INFO, f"{vault.section}: {error}; what was marked before stays for now"))
+        done = tidy(vault, repository, plan, machine, session.clock, is_approved=True, in_use=in_use)
+    session.tell(Line(Level.INFO, f"{vault.section}: {len(plan.gone)} versions forgotten, {len(plan.kept)} stay"))
     return _told(session, vault, done)
 
 

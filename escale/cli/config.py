@@ -39,7 +39,7 @@ COMMANDS = {
     "path": "where the file is looked for, and which one is used",
 }
 
-PARTS_WITH_ERRORS = ("escale.relay.", "escale.app.", "escale.cli.")
+PARTS_WITH_ERRORS = ("escale.relay.", "escale.backup.", "escale.app.", "escale.cli.")
 """Errors that concern one part only stand beside it, and are known once it has been imported."""
 
 PATTERN_SAMPLES = ("*.txt", "report", "/.*\\.txt$/")

@@ -84,6 +84,7 @@ class BackupSection(Common):
     passphrase: Secret
     schedule: Schedule
     keep: Keep
+    prune: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

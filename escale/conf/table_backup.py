@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .keeping import KeepRules
 from .keys import Applies, Key, Since
-from .kinds import Text, choice
+from .kinds import Flag, Text, choice
 from .paths import FolderPaths
 from .schedule import ScheduleKind
 from .secrets import SecretKind
@@ -46,9 +46,18 @@ BACKUP = (
         "keep",
         _BACKUP,
         KeepRules(),
-        "With role = backup: which versions stay when `escalectl backup prune` is run; a version stays if any rule"
-        " wants it. Days, weeks and months are those of UTC, and the last version of each is the one that stays.",
+        "With role = backup: which versions stay; a version stays if any rule wants it. Days, weeks and months are those"
+        " of UTC, and the last version of each is the one that stays.",
         "7 daily, 4 weekly, 12 monthly",
+        since=NEW,
+    ),
+    Key(
+        "prune",
+        _BACKUP,
+        Flag(),
+        "With role = backup: whether versions that no rule keeps are let go after saving, at most once a day. `no` for"
+        " a machine that may add to the store and not delete there, and for `escalectl backup prune` by hand.",
+        "yes",
         since=NEW,
     ),
 )

@@ -22,6 +22,7 @@ store      = {store}
 passphrase = file: {place}/key
 schedule   = {schedule}
 keep       = 2 last
+prune      = no
 exclude    = *.tmp
 """
 
@@ -203,6 +204,17 @@ def test_prune_keeps_what_the_rules_want(saver):
     assert saver.backup("check", "--read-data").returncode == 0
 
 
+def test_old_versions_go_by_themselves(saver):
+    """GIVEN prune = yes WHEN versions are saved THEN those that no rule keeps go, once a day."""
+    for _ in range(3):
+        assert saver.backup("create").returncode == 0
+    saver.conf.write_text(saver.conf.read_text().replace("prune      = no", "prune = yes"))
+    assert saver.backup("create").returncode == 0
+    assert len(saver.versions()) == 2
+    assert saver.backup("create").returncode == 0
+    assert len(saver.versions()) == 3
+
+
 def test_check_names_what_damage_touches(saver):
     assert saver.backup("create").returncode == 0
     # The pieces of the large file are in all packs; the middle of the largest one is the middle of such a piece.
@@ -320,7 +332,7 @@ def test_rehearse_restores_compares_and_is_remembered(saver):
 
 
 def test_the_trash_and_backups_stand_beside_each_other(tmp_path):
-    more = "[work]\npath = {0}/home\naddress = {0}/relay\nclient name = me\nsettle = 0\n".format(tmp_path)
+    more = f"[work]\npath = {tmp_path}/home\naddress = {tmp_path}/relay\nclient name = me\nsettle = 0\n"
     saver = Saver(tmp_path, more=more)
     assert saver.once().returncode == 0
     done = saver.restore("get", "a/notes.txt", "--to", "x")
