@@ -46,8 +46,8 @@ BACKUP = (
         "keep",
         _BACKUP,
         KeepRules(),
-        "With role = backup: which versions stay; a version stays if any rule wants it. Days, weeks and months are those"
-        " of UTC, and the last version of each is the one that stays.",
+        "With role = backup: which versions stay; a version stays if any rule wants it. Days, weeks and months are"
+        " those of UTC, and the last version of each is the one that stays.",
         "7 daily, 4 weekly, 12 monthly",
         since=NEW,
     ),
