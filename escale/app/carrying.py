@@ -16,7 +16,7 @@ from pathlib import Path
 from ..clock import Clock
 from ..conf.secrets import Ask
 from ..conf.settings import Config, Section
-from ..errors import Missing, NoSuchRelay, UserError
+from ..errors import Missing, NoSuchRelay, RelayInUse, UserError
 from ..events import Progress, Reporter
 from ..files.durable import sync
 from ..files.exchange import Spot, move
@@ -67,9 +67,13 @@ class WentOn(RelayInUse):
 
 @dataclass(frozen=True, slots=True)
 class Depot:
-    """The relay of a section, to be loaded and unloaded.  `fingerprint` of its key; `ledger`: our memory of it here."""
+    """The relay of a section, to be loaded and unloaded.
+
+    `url`: as a configuration has it; `fingerprint` of its key; `ledger`: our memory of it here.
+    """
 
     section: str
+    url: str
     store: BlobStore
     form: Format
     fingerprint: str
@@ -122,7 +126,15 @@ def open_depot(
     store = RetryingStore(open_store(address), clock, random.Random(os.urandom(16)), section.max_retries + 1)
     fingerprint = relay_fingerprint(section, environ, ask)
     ledger = ledger_path(config.state_dir, section)
-    return Depot(section.name, store, FORMATS[section.relay_format], fingerprint, ledger, os.cpu_count() or 1)
+    return Depot(
+        section.name,
+        section.address.url,
+        store,
+        FORMATS[section.relay_format],
+        fingerprint,
+        ledger,
+        os.cpu_count() or 1,
+    )
 
 
 class Meter:
@@ -316,7 +328,7 @@ def _leave_note(source: Depot, target: Depot, travels: set[str]) -> None:
         return
     if travels - {info.name for info in target.store.list()}:
         raise WentOn(where=source.store.url)
-    source.store.write_bytes(MARKER, Moved(marker.relay_id, target.store.url).encode())
+    source.store.write_bytes(MARKER, Moved(marker.relay_id, target.url).encode())
 
 
 def take_memory_along(source: Depot, target: Depot) -> bool:

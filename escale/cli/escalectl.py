@@ -14,6 +14,7 @@ from ..app.wording import Level, Line, amount_text, duration_text, files_text, s
 from ..errors import EscaleError, NotRunning
 from ..files.tree import display
 from .arguments import Parser, add_common, duration, first_word, per_cent, suggestion
+from .carry import CARRY_COMMANDS
 from .decisions import ADOPTED, APPROVE_COMMAND, adopt
 from .exit_codes import CONFIGURATION, DECISION, DONE, FAILED, NOT_RUNNING, PENDING
 from .peers import PEERS_COMMAND
@@ -221,10 +222,10 @@ def conflicts(session: Session) -> int:
 
 
 def backup(session: Session) -> int:
-    """Versions of backup sections."""
-    from .backups import run  # It speaks to the stores itself.
+    """Versions of backup sections; or as in 0.7 the relay of a section into an archive."""
+    from . import backups, carry  # They speak to the stores themselves.
 
-    return run(session)
+    return carry.backup(session) if carry.is_archive_form(session, backups.ACTS) else backups.run(session)
 
 
 def sync(session: Session) -> int:
@@ -302,6 +303,7 @@ def _conflicts_options(parser: Parser) -> None:
 def _backup_options(parser: Parser) -> None:
     add = parser.add_argument
     add("--json", action="store_true", help="objects instead of tables")
+    add("-f", "--fast", action="store_true", help=argparse.SUPPRESS)  # 0.7, of the archive of a relay
     add("-n", "--dry-run", action="store_true", help="prune: say which versions would go, and why the others stay")
     add("--yes", action="store_true", help="prune: do not ask, however many versions go")
     add(
@@ -340,8 +342,10 @@ COMMANDS = {
         "versions: save one now, list them, let old ones go, check them",
         _backup_options,
         "ACT",
-        "create | list | prune | check | init, and the sections; all with role = backup without",
+        "create | list | prune | check | init, and the sections; all with role = backup without;"
+        " or SECTION ARCHIVE: the relay of a section into a new tar file",
     ),
+    **CARRY_COMMANDS,
     "stop": Command(stop, "end the service"),
     "reload": Command(reload, "read the configuration again"),
 }

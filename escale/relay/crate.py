@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,8 +139,17 @@ class Crate:
                 yield self.places[number], stream
 
 
-def open_crate(path: Path, workers: int, told: Callable[[int], None]) -> Crate:
-    """Look through all of it; NotACrate, Corrupt."""
+def open_crate(path: Path, workers: int, told: Told) -> Crate:
+    """Look through all of it; NotACrate."""
+    try:
+        return _looked_through(path, workers, told)
+    except NotACrate:
+        raise
+    except Corrupt as error:
+        raise NotACrate(where=path, reason=error.reason) from error
+
+
+def _looked_through(path: Path, workers: int, told: Told) -> Crate:
     found: dict[str, tuple[int, Parcel]] = {}
     manifest, marker = b"", b""
     for number, name, stream in _members(path, workers):
