@@ -38,7 +38,7 @@ class ProofFailed(StoreError):
 class Withdrawn(PeerError):
     """{where} is not needed by any version so far, and may be removed"""
 
-    code = "B403"
+    code = "B404"
 
 
 class Proof:
