@@ -84,15 +84,36 @@ class PageFreed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Progress(Event):
-    """Bytes of user files done so far on a page; sent often, render it rarely."""
+    """Bytes of user files done so far on a page; sent often, render it rarely.
+
+    `direction` is also "save", "restore" or "check"; then `page` is "", and `files` and `bytes` are None while nobody
+    knows how many there are.
+    """
 
     type: ClassVar[str] = "progress"
     direction: str
     page: str
     files_done: int
-    files: int
+    files: int | None
     bytes_done: int
+    bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionSaved(Event):
+    """A version of what a backup section names is in its store, and proven to be.
+
+    `bytes`: of all files; `bytes_stored`: what this version added to the store.
+    """
+
+    type: ClassVar[str] = "version"
+    id: str
+    files: int
+    files_new: int
+    files_changed: int
     bytes: int
+    bytes_stored: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ LAYERS = [
     {"errors", "clock", "digest", "seal", "events", "stream"},
     {"files.tree", "files.trouble", "files.rules", "files.ignore", "files.source", "store.blob", "wire"},
     {"store", "files", "net"},
-    {"relay"},
+    {"relay", "backup"},
     {"conf"},
     {"app"},
     {"cli"},
@@ -24,17 +24,17 @@ LAYERS = [
 
 HOMES = {
     "time": ("clock",),
-    "socket": ("net", "store", "app", "cli"),
-    "threading": ("clock", "app", "net", "cli", "store.memory", "testing"),
-    "concurrent": ("app", "net", "relay.compression", "relay.archive"),
-    "fsspec": ("store.remote", "store.fsspec"),
+    "socket": ("net", "store", "app", "cli", "backup.machine"),
+    "threading": ("clock", "app", "net", "cli", "store.memory", "backup", "testing"),
+    "concurrent": ("app", "net", "store.webdav", "store.ftp", "relay.compression", "relay.archive", "backup"),
+    "fsspec": ("store.fsspec",),
     "nacl": ("seal",),
     "tarfile": ("relay.archive",),
     "bz2": ("relay.archive", "relay.compression", "relay.format07_index", "relay.codec"),
-    "boto3": ("store.s3",),
-    "httpx": ("store.webdav", "store.webdav_answers"),
-    "ftplib": ("store.ftp", "store.ftp_session"),
-    "sqlite3": ("files.ledger",),
+    "boto3": ("store.s3", "store.s3_session"),
+    "httpx": ("store.webdav", "store.webdav_answers", "store.webdav_session"),
+    "ftplib": ("store.ftp", "store.ftp_session", "store.ftp_words"),
+    "sqlite3": ("files.ledger", "backup.catalog"),
 }
 """Libraries that have one home, so that replacing one is a change of one module."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..clock import Clock
 from ..conf.secrets import Ask, Secret
-from ..conf.settings import Config, Section
+from ..conf.settings import Common, Config, Section
 from ..digest import DEFAULT, short_name
 from ..events import Reporter
 from ..files.folder import Folder
@@ -77,7 +77,7 @@ def build_connection(
         section=section.name,
         client=section.client_name,
         root=section.local_path,
-        rules=_rules(section),
+        rules=rules_of(section),
         settle_s=section.settle,
         ledger=ledger_path(config.state_dir, section),
         format=section.relay_format,
@@ -99,12 +99,12 @@ def build_connection(
     return Connection(parts, clock, rng)
 
 
-def open_relay_store(section: Section, environ: Mapping[str, str], ask: Ask | None = None) -> BlobStore:
+def open_relay_store(section: Common, environ: Mapping[str, str], ask: Ask | None = None) -> BlobStore:
     """The section's relay as a bare store: no retries, no counting."""
     return open_store(relay_address(section, environ, ask))
 
 
-def relay_address(section: Section, environ: Mapping[str, str], ask: Ask | None = None) -> Address:
+def relay_address(section: Common, environ: Mapping[str, str], ask: Ask | None = None) -> Address:
     """Where the relay is, with the secrets to enter; SecretError if one cannot be had."""
     where = section.address
     return Address(
@@ -127,6 +127,12 @@ def relay_address(section: Section, environ: Mapping[str, str], ask: Ask | None 
     )
 
 
+def relay_fingerprint(section: Section, environ: Mapping[str, str], ask: Ask | None = None) -> str:
+    """Of the section's key, "" for a relay in clear; SecretError if it cannot be had."""
+    key = _key(section, environ, ask)
+    return key.fingerprint if key else ""
+
+
 def open_folder(config: Config, section: Section, clock: Clock) -> tuple[Folder, Ledger]:
     """The folder of a section without its relay, and its ledger, to be closed; LocalError, NoLocalSpace.
 
@@ -135,7 +141,7 @@ def open_folder(config: Config, section: Section, clock: Clock) -> tuple[Folder,
     path = ledger_path(config.state_dir, section)
     ledger = Ledger(path if path.exists() else Path(":memory:"))
     algorithm = ledger.meta("algorithm") or section.checksum or DEFAULT
-    return Folder(section.local_path, _rules(section), ledger, clock, algorithm), ledger
+    return Folder(section.local_path, rules_of(section), ledger, clock, algorithm), ledger
 
 
 def ledger_path(state_directory: Path, section: Section) -> Path:
@@ -162,7 +168,8 @@ def _settings(section: Section) -> Settings:
     )
 
 
-def _rules(section: Section) -> Rules:
+def rules_of(section: Common) -> Rules:
+    """Which files of a section take part."""
     return Rules(
         include=section.include or (),
         exclude=section.exclude or (),

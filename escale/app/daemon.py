@@ -197,7 +197,8 @@ class Service:
         outcome: list[str] = []
         if told.order is Order.PASS:
             for worker in self._chosen(told.sections):
-                worker.wake()
+                if told.sections or not worker.part.by_name:
+                    worker.wake()
         elif told.order is Order.RELOAD:
             outcome = self._reload()
         elif told.order is Order.TELL:

@@ -19,6 +19,13 @@ class Notice:
 
 NOTICES = (
     Notice(
+        "B403",
+        "a file was changed while it was saved, or could not be read",
+        "A file that changes while it is read is read once more; if it changes again, the version has it as it was\n"
+        "read last, which may be a mixture. What cannot be read is not in the version; the others are. Of a database\n"
+        "save what it exports.",
+    ),
+    Notice(
         "L120",
         "so many files were deleted here that their deletion is held",
         "More than 'max delete' allows, or all of them. Nothing is deleted elsewhere until somebody has decided:\n"

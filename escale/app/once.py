@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..clock import SystemClock
 from ..errors import EscaleError
-from ..events import Event, Item, PageEnded, Problem, Reporter
+from ..events import Event, Item, PageEnded, Problem, Reporter, VersionSaved
 from .logs import keep_traceback
 from .status import PassResult, SectionStatus
 from .worker import Part
@@ -49,6 +49,7 @@ class Tally:
 
     up: Way = field(default_factory=Way)
     down: Way = field(default_factory=Way)
+    versions: list[VersionSaved] = field(default_factory=list)
 
     def add(self, event: Event) -> None:
         """Count what has arrived."""
@@ -57,6 +58,8 @@ class Tally:
             way.files += event.files
             way.bytes += event.bytes
             way.seconds += event.seconds
+        elif isinstance(event, VersionSaved):
+            self.versions.append(event)
         elif isinstance(event, Item) and event.action != "asked":
             way = self.up if event.direction == "up" else self.down
             way.changes += 1

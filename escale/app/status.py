@@ -98,12 +98,24 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupStatus:
+    """What a backup section has: how many versions are in its store, and Unix times: of the newest version, of the next
+    run, and of the last rehearsal; None where there is none."""
+
+    versions: int = 0
+    newest: float | None = None
+    next_run: float | None = None
+    rehearsed: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SectionStatus:
     """One section at one moment; "starting" until the pass that was asked for last has ended.
 
     `relay_used` and `relay_quota` in bytes, None where unknown or unlimited.  `last_pass`: Unix time at which the last
     complete pass ended, None before the first.  `received_by` and `awaited` name the pullers who have, and who have
-    not, the updates that lie on the relay.
+    not, the updates that lie on the relay.  `backup` is None for a section that
+    keeps a folder in step.
     """
 
     section: str
@@ -116,6 +128,7 @@ class SectionStatus:
     received_by: tuple[str, ...] = ()
     awaited: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
+    backup: BackupStatus | None = None
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -129,6 +142,7 @@ class SectionStatus:
                 "received_by": tuple(values["received_by"]),
                 "awaited": tuple(values["awaited"]),
                 "needs": tuple(Need(**need) for need in values["needs"]),
+                "backup": BackupStatus(**values["backup"]) if values.get("backup") else None,
             }
         )
 

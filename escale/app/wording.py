@@ -21,6 +21,7 @@ from ..events import (
     Problem,
     Progress,
     Skipped,
+    VersionSaved,
     Waiting,
 )
 from ..files.tree import display
@@ -81,13 +82,18 @@ def amount_text(amount: Amount) -> str:
 
 def progress_text(event: Progress, bytes_per_s: float | None) -> str:
     """How far a page is; with a rate, how long it will still take."""
-    verb = "sent" if event.direction == "up" else "received"
-    done, total = size_text(event.bytes_done), size_text(event.bytes)
-    text = f"{verb} {event.files_done} of {files_text(event.files)}, {done} of {total}"
-    if not bytes_per_s:
+    verb, done = _VERBS[event.direction], size_text(event.bytes_done)
+    if event.files is None or event.bytes is None:
+        rate = f", {size_text(bytes_per_s)}/s" if bytes_per_s else ""
+        return f"{verb} {files_text(event.files_done)}, {done} so far{rate}"
+    text = f"{verb} {event.files_done} of {files_text(event.files)}, {done} of {size_text(event.bytes)}"
+    if not bytes_per_s or event.bytes_done > event.bytes:
         return text
     left = (event.bytes - event.bytes_done) / bytes_per_s
     return f"{text}, {size_text(bytes_per_s)}/s, {duration_text(left)} left"
+
+
+_VERBS = {"up": "sent", "down": "received", "save": "looked at", "restore": "restored", "check": "read"}
 
 
 def line_of(event: Event) -> Line | None:
@@ -141,6 +147,12 @@ def _pass_ended(event: PassEnded) -> str:
     )
 
 
+def _version_saved(event: VersionSaved) -> str:
+    news = f"{event.files_new} new, {event.files_changed} changed"
+    stored = f"{size_text(event.bytes_stored)} stored in {duration_text(event.seconds)}"
+    return f"version {event.id[:8]}: {files_text(event.files)}, {size_text(event.bytes)}; {news}, {stored}"
+
+
 def _item(event: Item) -> str:
     verb = "send" if event.direction == "up" else "receive"
     return f"{verb} {event.action} {display(event.path)} {size_text(event.bytes)}"
@@ -171,6 +183,7 @@ _WORDS: dict[type[Event], tuple[Level, Callable[..., str]]] = {
     PageEnded: (Level.INFO, _page_ended),
     PageFreed: (Level.INFO, _page_freed),
     PassEnded: (Level.DEBUG, _pass_ended),
+    VersionSaved: (Level.INFO, _version_saved),
     Item: (Level.DEBUG, _item),
     Skipped: (Level.WARNING, _skipped),
     Conflicted: (Level.WARNING, _conflicted),

@@ -79,12 +79,14 @@ class Part:
     """What a worker is made of.
 
     `settings` are compared when the configuration is read again: equal ones leave the worker alone.  `open` builds the
-    loop; it is called in the worker's thread, because it may ask a keyring or a relay.
+    loop; it is called in the worker's thread, because it may ask a keyring or a relay.  `by_name`: it is woken only
+    by those who name it, for its passes are long.
     """
 
     name: str
     settings: object
     open: Callable[[SystemClock, Reporter], Loop] = field(compare=False)
+    by_name: bool = False
 
 
 class Worker:

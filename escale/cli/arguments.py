@@ -64,6 +64,17 @@ def duration(text: str) -> float:
     return float(found[1].replace(",", ".")) * _SECONDS[found[2] or "s"]
 
 
+def per_cent(text: str) -> float:
+    """A number up to 100 from `5%`, `2.5`."""
+    try:
+        found = float(text.strip().removesuffix("%").replace(",", "."))
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 100:
+        raise argparse.ArgumentTypeError(f"'{text}' is no share; examples: 5%, 100%")
+    return found
+
+
 def take_environment(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
     """Let ESCALE_NAME give the default of every long option `--name`."""
     for action in parser._actions:

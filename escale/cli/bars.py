@@ -48,8 +48,8 @@ class BarScreen:
             elif isinstance(event, PageEnded):
                 self._remove(event.section, event.direction)
             elif isinstance(event, PassEnded):
-                self._remove(event.section, "up")
-                self._remove(event.section, "down")
+                for direction in ("up", "down", "save"):
+                    self._remove(event.section, direction)
         line = line_of(event)
         if line is not None:
             self.say(line)
@@ -67,8 +67,9 @@ class BarScreen:
 
     def _move(self, event: Progress) -> None:
         key = (event.section, event.direction)
-        text = f"{event.section}  {event.direction}  {event.files_done} of {event.files} files"
-        done = f"{size_text(event.bytes_done)} of {size_text(event.bytes)}"
+        files = f"{event.files_done} files" if event.files is None else f"{event.files_done} of {event.files} files"
+        text = f"{event.section}  {event.direction}  {files}"
+        done = size_text(event.bytes_done) + ("" if event.bytes is None else f" of {size_text(event.bytes)}")
         if key in self._tasks:
             self._bars.update(
                 self._tasks[key], description=text, completed=event.bytes_done, total=event.bytes, done=done

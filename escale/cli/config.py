@@ -39,7 +39,7 @@ COMMANDS = {
     "path": "where the file is looked for, and which one is used",
 }
 
-PARTS_WITH_ERRORS = ("escale.relay.", "escale.app.", "escale.cli.")
+PARTS_WITH_ERRORS = ("escale.relay.", "escale.backup.", "escale.app.", "escale.cli.")
 """Errors that concern one part only stand beside it, and are known once it has been imported."""
 
 PATTERN_SAMPLES = ("*.txt", "report", "/.*\\.txt$/")
@@ -107,7 +107,7 @@ def _show(options: argparse.Namespace, environ: Mapping[str, str], output: IO[st
     loaded = load(find_config(environ, options.config), environ)
     _report(loaded.problems, talk)
     config = loaded.require()
-    unknown = sorted(set(options.sections) - {section.name for section in config.sections})
+    unknown = sorted(set(options.sections) - {section.name for section in config.everything})
     if unknown:
         print(f"escale config: there is no section '{unknown[0]}'", file=talk)
         return USAGE
@@ -131,7 +131,7 @@ def _show(options: argparse.Namespace, environ: Mapping[str, str], output: IO[st
 def _settings(config: Config) -> Iterator[tuple[str, Effective]]:
     """All settings by section; those of the program have none."""
     yield from (("", one) for one in config.effective)
-    for section in config.sections:
+    for section in config.everything:
         yield from ((section.name, one) for one in section.effective)
 
 

@@ -9,11 +9,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from ..app.status import PendingFile, Reason, SectionState, SectionStatus, ServiceStatus, read_status
+from ..app.status import BackupStatus, PendingFile, Reason, SectionState, SectionStatus, ServiceStatus, read_status
 from ..app.wording import Level, Line, amount_text, duration_text, files_text, size_text, state_line
 from ..errors import EscaleError, NotRunning
 from ..files.tree import display
-from .arguments import Parser, add_common, duration, first_word, suggestion
+from .arguments import Parser, add_common, duration, first_word, per_cent, suggestion
+from .carry import CARRY_COMMANDS
 from .decisions import ADOPTED, APPROVE_COMMAND, adopt
 from .exit_codes import CONFIGURATION, DECISION, DONE, FAILED, NOT_RUNNING, PENDING
 from .peers import PEERS_COMMAND
@@ -124,22 +125,44 @@ def _status_text(report: ServiceStatus, session: Session) -> str:
     now = session.clock.now()
     up = duration_text(report.time - report.started)
     head = f"escale {report.version} on {report.host}, process {report.pid}, up {up}, {report.config}"
-    rows: list[tuple[str, ...]] = [("section", "state", "to send", "to receive", "relay", "last pass", "peers")]
-    rows += [_row(section, now) for section in report.sections]
-    first, *rest = table(rows).splitlines()
-    coloured = [
-        line.replace(section.state, session.colours.paint(section.state, _COLOURS.get(section.state, "")), 1)
-        if section.state not in section.section
-        else line
-        for line, section in zip(rest, report.sections, strict=True)
-    ]
+    synced = [section for section in report.sections if section.backup is None]
+    saved = [section for section in report.sections if section.backup is not None]
+    lines = _coloured(
+        session, ("section", "state", "to send", "to receive", "relay", "last pass", "peers"), synced, now
+    )
+    lines += [""] if synced and saved else []
+    lines += _coloured(session, ("backup", "state", "versions", "newest", "next", "last rehearsal"), saved, now)
     needs = [(f"  {s.section}", display(need.sentence), need.command) for s in report.sections for need in s.needs]
     needs += [("  conf", sentence, f"escale check -c {report.config}") for sentence in report.problems]
     tail = ["", session.colours.paint("needs you", "bold"), table(needs)] if needs else []
-    return "\n".join([head, "", first, *coloured, *tail])
+    return "\n".join([head, "", *lines, *tail])
+
+
+def _coloured(session: Session, head: tuple[str, ...], sections: Sequence[SectionStatus], now: float) -> list[str]:
+    if not sections:
+        return []
+    first, *rest = table([head, *(_row(section, now) for section in sections)]).splitlines()
+    return [
+        first,
+        *(
+            line.replace(section.state, session.colours.paint(section.state, _COLOURS.get(section.state, "")), 1)
+            if section.state not in section.section
+            else line
+            for line, section in zip(rest, sections, strict=True)
+        ),
+    ]
+
+
+def _backup_row(section: SectionStatus, backup: BackupStatus, now: float) -> tuple[str, ...]:
+    newest = "-" if backup.newest is None else f"{duration_text(max(0.0, now - backup.newest))} old"
+    following = "-" if backup.next_run is None else clock_text(backup.next_run)
+    rehearsed = "never" if backup.rehearsed is None else f"{duration_text(max(0.0, now - backup.rehearsed))} ago"
+    return (section.section, section.state.value, str(backup.versions), newest, following, rehearsed)
 
 
 def _row(section: SectionStatus, now: float) -> tuple[str, ...]:
+    if section.backup is not None:
+        return _backup_row(section, section.backup, now)
     used = "-" if section.relay_used is None else size_text(section.relay_used)
     if section.relay_used is not None and section.relay_quota is not None:
         used = f"{used} of {size_text(section.relay_quota)}"
@@ -196,6 +219,13 @@ def conflicts(session: Session) -> int:
     from .conflicts import run  # Looks at the folder itself, which takes more to import than asking the service.
 
     return run(session)
+
+
+def backup(session: Session) -> int:
+    """Versions of backup sections; or as in 0.7 the relay of a section into an archive."""
+    from . import backups, carry  # They speak to the stores themselves.
+
+    return carry.backup(session) if carry.is_archive_form(session, backups.ACTS) else backups.run(session)
 
 
 def sync(session: Session) -> int:
@@ -270,6 +300,25 @@ def _conflicts_options(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="one object per conflict")
 
 
+def _backup_options(parser: Parser) -> None:
+    add = parser.add_argument
+    add("--json", action="store_true", help="objects instead of tables")
+    add("-f", "--fast", action="store_true", help=argparse.SUPPRESS)  # 0.7, of the archive of a relay
+    add("-n", "--dry-run", action="store_true", help="prune: say which versions would go, and why the others stay")
+    add("--yes", action="store_true", help="prune: do not ask, however many versions go")
+    add(
+        "--read-data",
+        metavar="N%",
+        nargs="?",
+        const=100.0,
+        default=0.0,
+        type=per_cent,
+        help="check: read so much of the data to its end; all of it without N",
+    )
+    add("--repair", action="store_true", help="check: mend what can be mended, alone in the repository")
+    add("--progress", metavar="HOW", choices=("auto", "plain", "none"), default="auto", help="auto, plain or none")
+
+
 def _wait_options(parser: Parser) -> None:
     parser.add_argument("--timeout", metavar="TIME", type=duration, help="give up after TIME (exit 4 or 5)")
 
@@ -288,6 +337,15 @@ COMMANDS = {
     "sync": Command(sync, "do a pass now", _sync_options),
     "wait": Command(wait, "wait until everything is in step", _wait_options),
     "approve": APPROVE_COMMAND,
+    "backup": Command(
+        backup,
+        "versions: save one now, list them, let old ones go, check them",
+        _backup_options,
+        "ACT",
+        "create | list | prune | check | init, and the sections; all with role = backup without;"
+        " or SECTION ARCHIVE: the relay of a section into a new tar file",
+    ),
+    **CARRY_COMMANDS,
     "stop": Command(stop, "end the service"),
     "reload": Command(reload, "read the configuration again"),
 }

@@ -45,11 +45,14 @@ class Find:
 @contextmanager
 def all_finds(session: Session) -> Iterator[list[Find]]:
     """All that lies on the shelves of the sections; their ledgers are open meanwhile."""
-    names = [session.options.section] if session.options.section else []
+    options = session.options
+    if options.from_url or options.source == "backup":
+        yield []
+        return
     setup = session.setup()
     with ExitStack() as stack:
         found = []
-        for section in setup.chosen(names):
+        for section in setup.named([options.section] if options.section else [])[0]:
             folder, ledger = open_folder(setup.config, section, session.clock)
             stack.callback(ledger.close)
             if not folder.exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from .arguments import duration
 
 _LENGTH = re.compile(r"\d+(?:[.,]\d+)? *(?:s|min|h|d|w)")
 
+_VERSION = re.compile(r"[0-9a-f]{6,64}")
+
 _FORMS = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S")
 
 
@@ -24,7 +27,7 @@ class NoMoment(UserError):
 
     code = "C109"
     exit_code = 2
-    advice = 'Examples: 2026-11-19, "2026-11-19 18:00", 3d (ago), latest, or a batch of: escale-restore list DAY'
+    advice = 'Examples: 2026-11-19, "2026-11-19 18:00", 3d (ago), latest, a batch or a version of: escale-restore list'
 
 
 def moment(text: str | None, now: float) -> Moment:
@@ -45,6 +48,30 @@ def moment_or_none(text: str, now: float) -> Moment | None:
         with suppress(ValueError, OverflowError, OSError):
             return Moment(time=datetime.strptime(text, form).timestamp())
     return Moment(batch=text) if batch_time(text) is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A moment, or a version of a backup by its id."""
+
+    moment: Moment = LATEST
+    version: str = ""
+
+
+def point_or_none(text: str, now: float) -> Point | None:
+    """The point, or None: then it is the name of something."""
+    found = moment_or_none(text, now)
+    if found is not None:
+        return Point(found)
+    return Point(version=text) if _VERSION.fullmatch(text) else None
+
+
+def point(text: str | None, now: float) -> Point:
+    """The point; NoMoment for other text."""
+    made = point_or_none(text, now) if text is not None else Point()
+    if made is None:
+        raise NoMoment(text=display(text or ""))
+    return made
 
 
 def day_text(unix_time: float) -> str:

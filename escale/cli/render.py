@@ -169,13 +169,15 @@ class JsonScreen:
     def _progress(self, event: Progress) -> dict[str, Any] | None:
         rate, now = self._meter.rate(event), self._clock.monotonic()
         key = (event.section, event.direction)
-        is_last = event.bytes_done >= event.bytes
+        is_last = event.bytes is not None and event.bytes_done >= event.bytes
         if not is_last and now - self._shown.get(key, -JSON_PROGRESS_S) < JSON_PROGRESS_S:
             return None
         self._shown[key] = now
         values = event.as_json()
         if rate:
-            values |= {"bytes_per_s": int(rate), "eta_s": int((event.bytes - event.bytes_done) / rate)}
+            values["bytes_per_s"] = int(rate)
+            if event.bytes is not None:
+                values["eta_s"] = max(0, int((event.bytes - event.bytes_done) / rate))
         return values
 
 

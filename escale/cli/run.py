@@ -63,7 +63,7 @@ class Stage:
 def run(options: argparse.Namespace, environ: Mapping[str, str], build: Build | None = None) -> int:
     """The command; EscaleError when it could not begin, ConfigError for a file with problems."""
     setup = load_setup(options.config, environ, build)
-    sections = setup.chosen(options.sections)
+    sections, backups = setup.named(options.sections)
     if options.dry_run:
         return _preview(setup, options, environ)
     with _locked(setup.instance, options.pid_file) as locks:
@@ -74,7 +74,8 @@ def run(options: argparse.Namespace, environ: Mapping[str, str], build: Build | 
             for warning in setup.warnings:
                 stage.say(Line(Level.WARNING, warning))
             # `refresh = no` of 0.7 means one pass; with sections of both kinds the others decide.
-            is_once = options.once or all(section.refresh is None for section in sections)
+            has_schedule = any(not backup.schedule.is_never for backup in backups)
+            is_once = options.once or not (has_schedule or any(section.refresh for section in sections))
             return _once(setup, options, stage) if is_once else _for_ever(setup, options, environ, stage)
         finally:
             stage.close()
@@ -127,7 +128,7 @@ def _announce(setup: Setup, options: argparse.Namespace, stage: Stage) -> None:
     if isinstance(stage.screen, JsonScreen):
         start = {"type": "start", "schema": 1, "version": __version__, "config": str(setup.instance.config)}
         stage.screen.write(
-            {**start, "sections": [section.name for section in setup.chosen(options.sections)], "pid": os.getpid()}
+            {**start, "sections": [part.name for part in setup.parts(options.sections)], "pid": os.getpid()}
         )
 
 
@@ -213,7 +214,7 @@ def _once(setup: Setup, options: argparse.Namespace, stage: Stage) -> int:
             skipped.append(event)
         stage(event)
 
-    parts = setup.parts(options.sections)
+    parts = setup.parts(options.sections, at_once=True)
     ending = pass_over(parts, report, setup.instance.report_path, options.timeout)
     if not options.json:
         _summarise(ending, skipped, stage, options)
@@ -233,6 +234,9 @@ def _summarise(ending: Ending, skipped: Sequence[Skipped], stage: Stage, options
 def _summary(outcome: Outcome) -> str:
     if outcome.problem is not None:
         return f"{outcome.section}: failed ({outcome.problem.code})"
+    if outcome.tally.versions:
+        # What it is was said when it was saved.
+        return f"{outcome.section}: saved as version {outcome.tally.versions[-1].id[:8]}"
     sent, received = _way_text("sent", outcome.tally.up), _way_text("received", outcome.tally.down)
     state = outcome.status.state.value if outcome.status is not None else "done"
     return f"{outcome.section}: {sent}; {received}; {state}"
@@ -263,7 +267,8 @@ def _preview(setup: Setup, options: argparse.Namespace, environ: Mapping[str, st
     """Name, then count, then say that nothing was changed; the words go to standard output, they are the answer."""
     mute_libraries()
     events: list[Event] = []
-    for part in setup.parts(options.sections):
+    parts = setup.parts(options.sections)
+    for part in parts:
         loop = part.open(SystemClock(), silent)
         try:
             events += loop.preview()
@@ -273,7 +278,7 @@ def _preview(setup: Setup, options: argparse.Namespace, environ: Mapping[str, st
         for event in events:
             print(json_line(event.as_json()))
     else:
-        print(_preview_text(events, len(setup.chosen(options.sections)) > 1))
+        print(_preview_text(events, len(parts) > 1))
     code = PENDING if options.exit_code and any(isinstance(event, Item | Conflicted) for event in events) else DONE
     if any(isinstance(event, Skipped) for event in events) and code == DONE and options.exit_code:
         code = SKIPPED

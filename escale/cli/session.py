@@ -6,11 +6,14 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from ..app.control import Remote
+from ..app.instance import Instance
 from ..app.wording import Level, Line
 from ..clock import Clock, SystemClock
+from ..conf.places import state_directory
 from ..errors import NotRunning, UserError
 from .arguments import Parser
 from .exit_codes import DONE
@@ -32,7 +35,15 @@ class WhichSection(UserError):
 class Session:
     """What every command needs: options, the places to look at, time, and where to write."""
 
-    def __init__(self, options: argparse.Namespace, environ: Mapping[str, str], output: IO[str], talk: IO[str]) -> None:
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        environ: Mapping[str, str],
+        output: IO[str],
+        talk: IO[str],
+        is_bare: bool = False,
+    ) -> None:
+        """`is_bare`: there need not be a configuration, and nothing of it is used."""
         self.options = options
         self.environ = environ
         self.clock: Clock = SystemClock()
@@ -40,7 +51,8 @@ class Session:
         self.colours = palette_for(output, options.color, environ)
         self._talk = talk
         self._talk_colours = palette_for(talk, options.color, environ)
-        self.instance, self._configured = find_instance(options.config, environ)
+        nowhere = Instance(Path("/nonexistent/escale.conf"), state_directory(environ))
+        self.instance, self._configured = (nowhere, None) if is_bare else find_instance(options.config, environ)
 
     def connect(self) -> Remote:
         """The running service; NotRunning if there is none."""

@@ -17,7 +17,7 @@ from ..clock import SystemClock
 from ..conf.load import load
 from ..conf.places import find_config, shadowed, state_directory
 from ..conf.problems import Problem
-from ..conf.settings import Config, Section
+from ..conf.settings import BackupSection, Common, Config, Section
 from ..errors import ConfigError, UnknownSection
 from ..events import Reporter
 
@@ -68,9 +68,30 @@ class Setup:
                 raise UnknownSection(name=name, known=", ".join(known))
         return [section for section in self.config.sections if not names or section.name in names]
 
-    def parts(self, names: Sequence[str]) -> list[Part]:
-        """What the workers of these sections are made of."""
-        return [self._part(section) for section in self.chosen(names)]
+    def chosen_backups(self, names: Sequence[str]) -> list[BackupSection]:
+        """The backup sections of these names in the order of the file, all without names; UnknownSection."""
+        known = [section.name for section in self.config.backups]
+        for name in names:
+            if name not in known:
+                raise UnknownSection(name=name, known=", ".join(known) or "none with role = backup")
+        return [section for section in self.config.backups if not names or section.name in names]
+
+    def named(self, names: Sequence[str]) -> tuple[list[Section], list[BackupSection]]:
+        """The sections of these names, of both kinds; UnknownSection."""
+        known = [section.name for section in self.config.everything]
+        for name in names:
+            if name not in known:
+                raise UnknownSection(name=name, known=", ".join(known))
+        wanted = set(names or known)
+        return (
+            [section for section in self.config.sections if section.name in wanted],
+            [section for section in self.config.backups if section.name in wanted],
+        )
+
+    def parts(self, names: Sequence[str], at_once: bool = False) -> list[Part]:
+        """What the workers of these sections are made of; `at_once`: backups do not wait until they are due."""
+        sections, backups = self.named(names)
+        return [*map(self._part, sections), *(self._backup_part(section, at_once) for section in backups)]
 
     def again(self) -> Setup:
         """The same file as it is now; ConfigError with all its problems in words if it has errors."""
@@ -97,6 +118,15 @@ class Setup:
             section.name, replace(section, effective=()), lambda clock, reporter: self._open(section, clock, reporter)
         )
 
+    def _backup_part(self, section: BackupSection, at_once: bool) -> Part:
+        def opened(clock: SystemClock, reporter: Reporter) -> Loop:
+            from ..app.build_backup import build_backup
+
+            state, ask = self.config.state_dir, password_prompt()
+            return build_backup(state, section, self.environ, clock, reporter, ask, at_once)
+
+        return Part(section.name, replace(section, effective=()), opened, by_name=True)
+
     def _open(self, section: Section, clock: SystemClock, reporter: Reporter) -> Loop:
         build = self.build or _engine()
         return build(self.config, section, self.environ, clock, reporter)
@@ -119,14 +149,14 @@ def find_instance(given: str | None, environ: Mapping[str, str]) -> tuple[Instan
     return Instance(config.path, config.state_dir), _configured_socket(config)
 
 
-def open_store(section: Section, environ: Mapping[str, str]) -> BlobStore:
+def open_store(section: Common, environ: Mapping[str, str]) -> BlobStore:
     """The relay of a section."""
     from ..app.build import open_relay_store
 
     return open_relay_store(section, environ, password_prompt())
 
 
-def make_place(section: Section, environ: Mapping[str, str]) -> None:
+def make_place(section: Common, environ: Mapping[str, str]) -> None:
     """Make the directory or bucket of a section's relay; no error if it is there."""
     from ..app.build import relay_address
     from ..store.remote import create_relay

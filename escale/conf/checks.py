@@ -11,7 +11,7 @@ from . import faults
 from .draft import Draft
 from .problems import Findings
 from .quantities import size_text
-from .settings import Section
+from .settings import BackupSection, Common, Section
 
 _TLS_SCHEMES = ("https", "ftps")
 
@@ -43,6 +43,23 @@ def check_pairs(sections: Sequence[tuple[Section, Draft]], findings: Findings) -
             _check_relay_place(draft, section.local_path, folder, relay, findings)
 
 
+def check_backup(backup: BackupSection, draft: Draft, sections: Sequence[Section], findings: Findings) -> None:
+    """Everything that concerns one backup section: its store is neither in what it saves nor in anybody's way."""
+    _check_identity(backup, draft, findings)
+    store = _relay_of(backup)
+    if store[0] == "file":
+        for path in backup.paths:
+            if _contains(os.path.realpath(path), store[3]):
+                draft.find(faults.STORE_INSIDE, findings, "address", store=store[3], path=path)
+        for section in sections:
+            if _contains(os.path.realpath(section.local_path), store[3]):
+                facts = {"relay": store[3], "path": section.local_path}
+                draft.find(faults.RELAY_INSIDE, findings, "address", **facts)
+    for section in sections:
+        if _relay_of(section) == store:
+            draft.find(faults.STORE_IS_RELAY, findings, "address", other=section.name)
+
+
 def _check_encryption(section: Section, draft: Draft, findings: Findings, may_lack_keys: bool) -> None:
     if section.encryption != "off" and section.passphrase is None and not may_lack_keys:
         draft.find(faults.NO_PASSPHRASE, findings, "encryption")
@@ -50,7 +67,7 @@ def _check_encryption(section: Section, draft: Draft, findings: Findings, may_la
         draft.find(faults.USELESS_PASSPHRASE, findings, "passphrase")
 
 
-def _check_identity(section: Section, draft: Draft, findings: Findings) -> None:
+def _check_identity(section: Common, draft: Draft, findings: Findings) -> None:
     scheme = section.address.scheme
     if section.keyfile is not None and scheme != "sftp":
         if scheme not in _TLS_SCHEMES:
@@ -90,7 +107,7 @@ def _check_pullers(draft: Draft, findings: Findings) -> None:
         findings.add(faults.PULLERS_TWICE, later.source, span, **facts)
 
 
-def _relay_of(section: Section) -> tuple[str, str, int | None, str]:
+def _relay_of(section: Common) -> tuple[str, str, int | None, str]:
     address = section.address
     path = os.path.realpath(address.path) if address.scheme == "file" else address.path
     return (address.scheme, address.host.lower(), address.port, path)

@@ -22,8 +22,9 @@ from .keys import OPTION, Key, Scope
 from .lookup import is_public
 from .places import state_directory
 from .problems import Findings, harmless
-from .settings import Config, Effective, Origin, Section
+from .settings import BackupSection, Config, Effective, Origin, Section
 from .table import KEYS
+from .table_backup import ONLY_BACKUPS
 
 FOLDED = ("protocol", "directory", "port", "push only", "pull only")
 """Keys whose values are in `address` and `mode`."""
@@ -34,19 +35,21 @@ LOCK_DEFAULT = 0.0
 _MEANING = {"push only": "upload", "pull only": "download"}
 
 
-def compose_program(path: Path, draft: Draft, sections: tuple[Section, ...]) -> Config:
+def compose_program(
+    path: Path, draft: Draft, sections: tuple[Section, ...], backups: tuple[BackupSection, ...]
+) -> Config:
     """The configuration with these sections."""
     rows = [key for key in KEYS if key.scope is Scope.PROGRAM]
     values = {key.attribute: draft.get(key.name) for key in rows}
     if values["state_dir"] is None:
         values["state_dir"] = state_directory(draft.environ)
-    effective = tuple(_effective(key, values[key.attribute], draft) for key in rows)
-    return Config(path=path, sections=sections, effective=effective, **values)
+    effective = tuple(effective_setting(key, values[key.attribute], draft) for key in rows)
+    return Config(path=path, sections=sections, backups=backups, effective=effective, **values)
 
 
 def compose_section(draft: Draft, findings: Findings) -> Section | None:
     """The section, or None with a finding if something is missing or does not fit together."""
-    rows = [key for key in KEYS if key.has_effect and key.scope is not Scope.PROGRAM and key is not OPTION]
+    rows = [key for key in KEYS if _is_of_section(key)]
     if "local path" not in draft.values:
         draft.find(faults.NO_FOLDER, findings)
     address = compose_address(draft, findings)
@@ -56,13 +59,17 @@ def compose_section(draft: Draft, findings: Findings) -> Section | None:
     values = {key.attribute: draft.get(key.name) for key in rows}
     values |= {"address": address, "mode": mode}
     values |= _derived(draft, values)
-    effective = [_effective(key, values[key.attribute], draft) for key in rows]
+    effective = [effective_setting(key, values[key.attribute], draft) for key in rows]
     if mode_entry is not None:
         effective = [_with_entry(one, mode_entry) if one.name == "mode" else one for one in effective]
-    effective += [_effective_option(name, value, entry) for name, (value, entry) in draft.options.items()]
-    settings = {key.attribute: values[key.attribute] for key in rows if key.name not in FOLDED}
+    effective += [effective_option(name, value, entry) for name, (value, entry) in draft.options.items()]
+    settings = {key.attribute: values[key.attribute] for key in rows if key.name not in (*FOLDED, "role")}
     options = MappingProxyType({name: value for name, (value, _) in draft.options.items()})
     return Section(name=draft.block.name, options=options, effective=tuple(effective), **settings)
+
+
+def _is_of_section(key: Key) -> bool:
+    return key.has_effect and key.scope is not Scope.PROGRAM and key is not OPTION and key.name not in ONLY_BACKUPS
 
 
 def _derived(draft: Draft, values: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +116,8 @@ def _mode(draft: Draft, findings: Findings) -> tuple[str | None, Entry | None]:
     return draft.get("mode"), None
 
 
-def _effective(key: Key, value: Any, draft: Draft) -> Effective:
+def effective_setting(key: Key, value: Any, draft: Draft) -> Effective:
+    """A setting of a draft as it holds."""
     entry = draft.entries.get(key.name)
     is_folded = key.name in FOLDED and entry is None
     text = key.default_shown if (value in (None, ()) and entry is None) or is_folded else _shown(key, value)
@@ -127,6 +135,7 @@ def _with_entry(effective: Effective, entry: Entry) -> Effective:
     return replace(effective, origin=Origin(entry.source.path, entry.key_span.line))
 
 
-def _effective_option(name: str, value: Any, entry: Entry) -> Effective:
+def effective_option(name: str, value: Any, entry: Entry) -> Effective:
+    """A parameter of the driver as it holds."""
     text = harmless(str(value)) if is_public(entry.key) else "(not shown)"
     return Effective(f"option {name}", OPTION, value, text, Origin(entry.source.path, entry.key_span.line))

@@ -30,6 +30,7 @@ class Draft:
     inherited: dict[str, bool] = field(default_factory=dict)
     options: dict[str, tuple[Any, Entry]] = field(default_factory=dict)
     is_broken: bool = False
+    is_backup: bool = False
 
     def get(self, key: str) -> Any:
         """The value of a key, or its default from the table."""

@@ -148,6 +148,17 @@ NOT_A_LIMIT = Fault(
     "'{value}' is no limit for deletions",
     "examples: 25% or 50 (the larger of the two counts), 10%, 200, off",
 )
+NOT_A_RULE = Fault(
+    "C213",
+    "'{value}' does not say which versions to keep: {reason}",
+    "example: 7 daily, 4 weekly, 12 monthly, within 30 d",
+)
+NOT_A_SCHEDULE = Fault(
+    "C214",
+    "'{value}' is not a schedule",
+    "examples: hourly, daily 03:00, weekly Sun 04:30, monthly 1, every 6 h, no",
+    "The shortest time between two runs is 5 min.",
+)
 NOT_A_URL = Fault("C215", "'{key}' must start with {schemes}")
 BITS = Fault("C216", "'{unit}' means bits: {value} is only {bytes}", "write '{number} {better}' for bytes", severity=W)
 NO_UNIT = Fault(
@@ -218,6 +229,31 @@ UNVERIFIED = Fault(
     "your own authority: ca file = /path/ca.pem",
     severity=W,
 )
+STORE_INSIDE = Fault(
+    "C310",
+    "the store {store} lies inside {path}, which is to be saved into it",
+    "choose a place outside, on another disk",
+)
+STORE_IS_RELAY = Fault(
+    "C310",
+    "[{section}] saves into the relay of [{other}]",
+    "give the backup a place of its own",
+    "A relay is emptied by the clients that have received what lies there; versions are to stay.",
+)
+NO_BACKUP_PASSPHRASE = Fault(
+    "C303",
+    "[{section}] has no passphrase for its repository",
+    "write: passphrase = file: PATH   (one line, mode 0600; keep a copy in another place)",
+    "Everything that is saved is sealed with it. Without it nobody can read the versions, you included.",
+)
+NO_PATHS = Fault(
+    "C104", "[{section}] does not say what to save", "add a line: path = /home/me, /etc   or: of = SECTION"
+)
+NO_STORE = Fault("C104", "[{section}] does not say where to save", "add a line: store = sftp://host/folder")
+PATH_AND_OF = Fault("C318", "'of' and 'path' both say what [{section}] saves", "keep one of them")
+UNKNOWN_OF = Fault("C318", "there is no section [{other}] whose folder could be saved", "sections here: {known}")
+NOT_IN_BACKUP = Fault("C318", "'{key}' means nothing with role = backup", "delete the line")
+ONLY_IN_BACKUP = Fault("C318", "'{key}' means something with role = backup only", "add a line: role = backup")
 CODEC_UNKNOWN = Fault("C314", "escale 0.7 cannot read 'compression = {value}'", "with relay format = 0.7 it is bz2")
 FERNET_IN_FORMAT_1 = Fault(
     "C316",

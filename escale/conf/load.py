@@ -9,13 +9,14 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from . import faults
-from .checks import check_pairs, check_section
+from .checks import check_backup, check_pairs, check_section
 from .compose import compose_program, compose_section
+from .compose_backup import compose_backup
 from .document import Block, Document, Entry, normal
 from .draft import Draft
 from .insert import Lookup, inserted
@@ -25,7 +26,8 @@ from .lookup import find, option_name, suggestion
 from .problems import Findings, Problem, refusal
 from .read import read_document
 from .secrets import Secret, exposed_mode
-from .settings import Config
+from .settings import BackupSection, Config, Section
+from .table_backup import IN_BACKUPS, KINDS, ONLY_BACKUPS
 
 COMMANDS = ("run", "demo", "init", "check", "invite", "join", "keygen", "secret", "config")
 """Words that `escale` takes for a command, so that no section may be called so."""
@@ -89,12 +91,24 @@ class _Loader:
         self._check_names([draft.block for draft in drafts])
         sections = []
         for draft in drafts:
-            section = None if draft.is_broken else compose_section(draft, self._findings)
+            section = None if draft.is_broken or draft.is_backup else compose_section(draft, self._findings)
             if section is not None:
                 check_section(section, draft, self._findings, self._may_lack_keys)
                 sections.append((section, draft))
         check_pairs(sections, self._findings)
-        return compose_program(path, program, tuple(section for section, _ in sections))
+        composed = tuple(section for section, _ in sections)
+        return compose_program(path, program, composed, self._backups(drafts, composed))
+
+    def _backups(self, drafts: Sequence[Draft], sections: tuple[Section, ...]) -> tuple[BackupSection, ...]:
+        """After the others, whose folders they may name."""
+        backups = []
+        for draft in drafts:
+            is_good = draft.is_backup and not draft.is_broken
+            backup = compose_backup(draft, sections, self._findings) if is_good else None
+            if backup is not None:
+                check_backup(backup, draft, sections, self._findings)
+                backups.append(backup)
+        return tuple(backups)
 
     def _included(self, program: Draft) -> list[Document]:
         pattern = program.values.get("include conf")
@@ -129,9 +143,14 @@ class _Loader:
     def _draft(self, block: Block, own: _Level, common: _Level, document: Document) -> Draft:
         draft = Draft(block, document.source.path.parent, self._environ)
         lookup = _lookup(block, document.common)
+        draft.is_backup = bool(block.name) and _is_backup(own, common)
         for name, (key, entry) in {**common.settings, **own.settings}.items():
+            if block.name and not self._belongs(draft, name, entry, name in own.settings):
+                continue
             if name in own.settings and name in common.settings:
                 self._compare_aliases(key, entry, common.settings[name][1])
+            if draft.is_backup and name in KINDS:
+                key = replace(key, kind=KINDS[name])
             self._add(draft, name, key, entry, lookup)
             draft.entries[name] = entry
             draft.inherited[name] = name not in own.settings
@@ -139,6 +158,15 @@ class _Loader:
             value = self._value(OPTION, entry, lookup, draft)
             draft.options[name] = (value, entry)
         return draft
+
+    def _belongs(self, draft: Draft, name: str, entry: Entry, is_own: bool) -> bool:
+        """Whether the key means something for the role of the section; if it stands in it, it has to."""
+        if name not in IN_BACKUPS if draft.is_backup else name in ONLY_BACKUPS:
+            if is_own:
+                fault = faults.NOT_IN_BACKUP if draft.is_backup else faults.ONLY_IN_BACKUP
+                self._findings.add(fault, entry.source, entry.key_span, key=entry.key)
+            return False
+        return True
 
     def _compare_aliases(self, key: Key, entry: Entry, above: Entry) -> None:
         """0.7 took the first alias of its list that was set anywhere."""
@@ -193,6 +221,11 @@ def _level(block: Block, scope: Scope, findings: Findings) -> _Level:
             _, first = level.settings.setdefault(key.name, (key, entry))
             _check_once(entry, first, block, findings)
     return level
+
+
+def _is_backup(own: _Level, common: _Level) -> bool:
+    found = own.settings.get("role") or common.settings.get("role")
+    return found is not None and str(found[1].value).strip().lower() == "backup"
 
 
 def _check_once(entry: Entry, first: Entry | None, block: Block, findings: Findings) -> None:

@@ -46,6 +46,29 @@ class FolderPath(Kind):
         return "it exists, or its parent does: then it is created at the first start"
 
 
+class FolderPaths(Kind):
+    """Folders and files between commas, on any disks; whether they are there is seen when they are saved."""
+
+    word = "list of paths"
+    possible = (faults.WRONG_TYPE,)
+
+    def read(self, text: str, place: Place) -> tuple[Path, ...]:
+        words = [word.strip() for word in re.split(r"[,\n]", text)]
+        return tuple(dict.fromkeys(absolute(word, place.base, place.environ) for word in words if word))
+
+    def native(self, raw: object, place: Place) -> tuple[Path, ...]:
+        if not isinstance(raw, list) or not all(isinstance(one, str) for one in raw):
+            raise BadValue(faults.WRONG_TYPE, kind="a list of texts", type=type(raw).__name__)
+        return tuple(dict.fromkeys(absolute(one, place.base, place.environ) for one in raw if one))
+
+    def show(self, value: Any) -> str:
+        return ", ".join(map(str, value))
+
+    @property
+    def rule(self) -> str:
+        return "paths between commas"
+
+
 class FilePath(Kind):
     """A file that exists."""
 

@@ -6,6 +6,7 @@ from .keys import Applies, Key, Scope, Since, no_effect
 from .kinds import Flag, Number, Patterns, Text, Words, choice
 from .paths import PathOrWord, Pattern
 from .quantities import KB, Duration, Size
+from .table_backup import BACKUP
 from .table_clients import DELETIONS, DIRECTION
 from .table_relay import IDENTITY, PLACES, RELAY
 
@@ -209,6 +210,7 @@ KEYS: tuple[Key, ...] = (
     *_RHYTHM,
     *_FILES,
     *RELAY,
+    *BACKUP,
     *_HOUSEKEEPING,
     *_ACCEPTED,
 )

@@ -42,7 +42,7 @@ PLACES = (
         " `ftps://host/folder`, `/mnt/relay`, or HOST[:PORT][/PATH] with `protocol` beside it. After HOST, a path that"
         " begins with ~/ is relative to the login; with FTP every path is, unless it begins with two slashes.",
         default_text="(required, unless protocol is file: then directory is enough)",
-        aliases=("host address", "relay address", "remote address"),
+        aliases=("host address", "relay address", "remote address", "store"),
         applies=RESTART,
     ),
     Key(

@@ -38,7 +38,9 @@ _DIGITS_TOO_MANY = re.compile(rb"[0-9]{256}")
 time quadratic in such a run: a second for 32 KiB."""
 
 _BLOCK = tarfile.BLOCKSIZE
-_END = bytes(2 * _BLOCK)
+END = bytes(2 * _BLOCK)
+"""How a tar ends."""
+
 _SECOND = 1_000_000_000
 _MTIME_SECONDS_MAX = 2**63 // _SECOND
 """What the kernel takes as nanoseconds in 64 bits."""
@@ -98,7 +100,7 @@ class Packer(io.BufferedReader):
                 with source:
                     yield from (self._whole if source.entry.size <= WHOLE_MAX else self._streamed)(source)
             self._progress(count, self._bytes_done)
-        yield _END
+        yield END
 
     def _whole(self, source: Source) -> Iterator[bytes]:
         entry = source.entry
@@ -112,7 +114,7 @@ class Packer(io.BufferedReader):
             return
         self.packed[entry.path] = replace(entry, digest=digest_of([data], self._algorithm))
         self._bytes_done += entry.size
-        yield header(entry) + data + _padding(entry.size)
+        yield header(entry) + data + padding(entry.size)
 
     def _streamed(self, source: Source) -> Iterator[bytes]:
         """The header promises a size and the member keeps to it, come what may; only then is it named or not."""
@@ -130,7 +132,7 @@ class Packer(io.BufferedReader):
         except OSError as error:
             self.skipped[entry.path] = _unreadable(entry, error)
         yield from _zeros(left)
-        yield _padding(entry.size)
+        yield padding(entry.size)
         if left == 0 and source.is_unchanged():
             self.packed[entry.path] = replace(entry, digest=digest.hexdigest())
         else:
@@ -156,7 +158,8 @@ def _padded(size: int) -> int:
     return -(-size // _BLOCK) * _BLOCK
 
 
-def _padding(size: int) -> bytes:
+def padding(size: int) -> bytes:
+    """The zeros behind a member's content."""
     return bytes(-size % _BLOCK)
 
 
@@ -285,7 +288,7 @@ class _Tape:
 
     def expect_end(self) -> None:
         """tarfile stops at a block of zeros, but also where the file ends or a header is damaged."""
-        if self._last + self.take(_BLOCK) != _END:
+        if self._last + self.take(_BLOCK) != END:
             raise Corrupt(where=self.where, reason="it is cut off or damaged inside")
         while rest := self.take(PIECE):
             if rest.count(0) != len(rest):

@@ -57,7 +57,7 @@ def _stage(client: Client, page: str, update: Update, wanted: dict[str, Record],
     label = client.label(wanted)
     try:
         with client.relay.open_archive(page, update.stamp) as archive:
-            for member in members(archive, _plain_bytes_max(update), where, client.settings.workers):
+            for member in members(archive, plain_bytes_max(update), where, client.settings.workers):
                 record = wanted.get(member.path)
                 if record is None or member.path in seen:
                     continue
@@ -81,7 +81,7 @@ def _completed(entry: Entry, size: int, mode: int) -> Entry:
     return replace(entry, size=size, mode=mode & 0o777)
 
 
-def _plain_bytes_max(update: Update) -> int:
+def plain_bytes_max(update: Update) -> int:
     """Bytes the archive of this update may unpack to; more is a bomb."""
     entries = [record.entry for record in update.records.values()]
     if any(entry.size < 0 for entry in entries):

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from ..clock import Clock
 from ..digest import hasher
 from ..errors import Corrupt, Missing, RelayInUse, SecretError
+from ..files.tree import display
 from ..store.blob import BlobStore
 from .format1 import MARKER, VERSION
 
@@ -28,6 +29,25 @@ class WrongKey(SecretError):
 
     code = "K210"
     advice = "Copy the key file from a machine that works; compare with: escale keygen --fingerprint. Nothing was sent."
+
+
+class RelayMoved(RelayInUse):
+    """the relay {where} has moved to {to}"""
+
+    code = "R353"
+    advice = "Nothing was touched. On this machine: escalectl migrate SECTION {to}   It says what to change."
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What is left where a relay was: its id, and the address that it has now."""
+
+    relay_id: str
+    to: str
+
+    def encode(self) -> bytes:
+        """In the place of the marker; clients that do not know it take it for that of a newer escale, and stop."""
+        return (json.dumps({"escale relay": "moved", "relay_id": self.relay_id, "to": self.to}) + "\n").encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +70,12 @@ class Marker:
 
     @classmethod
     def decode(cls, data: bytes, where: str) -> Marker:
-        """Corrupt for anything else than a marker, RelayInUse for one of a newer escale."""
+        """Corrupt for anything else than a marker, RelayMoved, RelayInUse for one of a newer escale."""
         try:
             found = json.loads(data)
             version = found.pop("escale relay")
+            if version == "moved":
+                raise RelayMoved(where=where, to=display(str(found["to"])), relay_id=str(found["relay_id"]))
             if version != VERSION:
                 raise RelayInUse(what=f"the relay {where} was made by a newer escale (format {version!r})")
             marker = cls(

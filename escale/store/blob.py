@@ -1,8 +1,9 @@
 """BlobStore: named byte strings that can be replaced.  Everything a relay needs from a storage.
 
-Names are flat: one directory, no slashes.  `put` replaces the whole blob and is atomic for readers on every backend:
-somebody who reads meanwhile sees the old bytes or the new ones, never a mixture and never a part.  Deleting what is not
-there is no error.  Nothing here retries (RetryingStore does) and nothing here decides.
+Names are flat: one directory, no slashes; `within` gives the store of a directory below.  `put` replaces the whole
+blob and is atomic for readers on every backend: somebody who reads meanwhile sees the old bytes or the new ones, never
+a mixture and never a part.  Deleting what is not there is no error.  Nothing here retries (RetryingStore does) and
+nothing here decides.
 """
 
 from __future__ import annotations
@@ -90,6 +91,13 @@ class BlobStore(ABC):
         """
 
     @abstractmethod
+    def get_range(self, name: str, offset: int, length: int) -> bytes:
+        """So many bytes from the middle of a blob, fewer only where it ends.  Missing when there is no such blob.
+
+        Fewer because the transfer was cut short is Unreachable.  Costs little more than these bytes.
+        """
+
+    @abstractmethod
     def put(self, name: str, source: BinaryIO) -> int:
         """Store what `source` yields until its end under `name`, replacing what was there; returns the bytes sent.
 
@@ -113,6 +121,23 @@ class BlobStore(ABC):
         """All blobs whose name begins with `prefix`, fresh from the storage, in the order of their names.
 
         Temporary names are left out, and so are directories.
+        """
+
+    @abstractmethod
+    def within(self, directory: str) -> BlobStore:
+        """The store of a directory below this one ("data/ab"), over the same connection, for the same thread.
+
+        The directory is made with its first blob, and so is what lies between.  Until then no name is in it: `get` is
+        Missing, `info` None, `delete` no error; what lists (`list`, `list_below`, `sweep`) is NoSuchRelay, or finds
+        nothing where there are no directories.  Every verb is NoSuchRelay if this store itself is not there.
+        """
+
+    @abstractmethod
+    def list_below(self) -> Iterator[BlobInfo]:
+        """All blobs of all directories directly below this one, named "directory/blob", fresh, in no order.
+
+        Temporary names are left out.  A directory that goes away meanwhile is empty; one that may not be read is
+        Refused, since what is left out may be taken for lost.
         """
 
     def info(self, name: str) -> BlobInfo | None:
@@ -156,3 +181,10 @@ def validate_name(name: str) -> str:
     if not name or name in (".", "..") or _BAD.search(name) or len(name.encode("utf-8")) > NAME_LENGTH_MAX:
         raise ValueError(f"not a blob name: {name!r}")
     return name
+
+
+def validate_directory(directory: str) -> str:
+    """The path itself, if each of its components may be a directory below a store; ValueError otherwise."""
+    for component in directory.split("/"):
+        validate_name(component)
+    return directory

@@ -7,13 +7,14 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import Missing, NoRelaySpace, NoSuchRelay, Refused, StoreError, Unreachable
 from ..stream import PIECE
-from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_name
+from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_directory, validate_name
 
 
 class DirectoryStore(BlobStore):
@@ -29,6 +30,10 @@ class DirectoryStore(BlobStore):
     def get(self, name: str) -> BinaryIO:
         with self._errors(name):
             return open(self.directory / validate_name(name), "rb")
+
+    def get_range(self, name: str, offset: int, length: int) -> bytes:
+        with self._errors(name), open(self.directory / validate_name(name), "rb", buffering=0) as file:
+            return os.pread(file.fileno(), length, offset)
 
     def put(self, name: str, source: BinaryIO) -> int:
         target = self.directory / validate_name(name)
@@ -70,7 +75,7 @@ class DirectoryStore(BlobStore):
 
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
         found = []
-        with self._errors(prefix), os.scandir(self.directory) as entries:
+        with self._errors(""), os.scandir(self.directory) as entries:
             for entry in entries:
                 if not entry.name.startswith(prefix) or entry.name.startswith(TEMPORARY):
                     continue
@@ -78,6 +83,18 @@ class DirectoryStore(BlobStore):
                     if entry.is_file(follow_symlinks=False):
                         found.append(_info(entry.name, entry.stat(follow_symlinks=False)))
         yield from sorted(found, key=lambda blob: blob.name)
+
+    def within(self, directory: str) -> BlobStore:
+        return _SubdirectoryStore(self, validate_directory(directory))
+
+    def list_below(self) -> Iterator[BlobInfo]:
+        with self._errors(""), os.scandir(self.directory) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        for name in names:
+            # One that goes away meanwhile is empty.
+            with suppress(NoSuchRelay):
+                for blob in self.within(name).list():
+                    yield replace(blob, name=f"{name}/{blob.name}")
 
     def info(self, name: str) -> BlobInfo | None:
         with self._errors(name):
@@ -136,11 +153,7 @@ class DirectoryStore(BlobStore):
         return True
 
     def _sync_directory(self) -> None:
-        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(self.directory)
 
     def _must_exist(self) -> None:
         if not self.directory.is_dir():
@@ -153,6 +166,9 @@ class DirectoryStore(BlobStore):
             yield
         except FileNotFoundError as error:
             self._must_exist()
+            if not name:
+                # The relay is there, but not this directory within it.
+                raise NoSuchRelay(where=self.url, reason="there is no such directory") from error
             raise Missing(where=self.url, name=name) from error
         except IsADirectoryError as error:
             raise Refused(where=self.url, reason=f"{name} is a directory") from error
@@ -160,11 +176,51 @@ class DirectoryStore(BlobStore):
             raise _translated(self.url, error) from error
 
 
+class _SubdirectoryStore(DirectoryStore):
+    """A directory that is made when something is put there, if its parent is there."""
+
+    def __init__(self, parent: DirectoryStore, directory: str) -> None:
+        super().__init__(parent.directory / directory, parent._owner)
+        self._parent = parent
+
+    def put(self, name: str, source: BinaryIO) -> int:
+        self._make()
+        return super().put(name, source)
+
+    def create(self, name: str, data: bytes) -> bool:
+        self._make()
+        return super().create(name, data)
+
+    def _must_exist(self) -> None:
+        self._parent._must_exist()
+
+    def _make(self) -> None:
+        """Durable, each level of it, before anything in it is."""
+        with self._errors(""):
+            self._parent._must_exist()
+            missing = []
+            directory = self.directory
+            while not directory.is_dir():
+                missing.append(directory)
+                directory = directory.parent
+            for directory in reversed(missing):
+                directory.mkdir(exist_ok=True)
+                _sync(directory.parent)
+
+
 def _write_whole(target: FileIO, data: bytes) -> None:
     """An unbuffered write may take a part only, as a disk that fills up does before it says so."""
     rest = memoryview(data)
     while rest:
         rest = rest[target.write(rest) :]
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _info(name: str, status: os.stat_result) -> BlobInfo:

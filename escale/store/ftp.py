@@ -9,34 +9,33 @@ from __future__ import annotations
 
 import ftplib
 import io
-import re
 import socket
-import ssl
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import (
     EscaleError,
     Missing,
-    NoRelaySpace,
     NoSuchRelay,
-    Refused,
-    SecretError,
-    StoreError,
     Unreachable,
 )
 from ..stream import PIECE
-from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_name
+from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_directory, validate_name
 from .ftp_session import Login, Session, Upload
+from .ftp_words import translated
 from .tls import Identity
 
-FULL_CODES = ("452", "552")
-FULL_WORDS = re.compile(r"space|quota|disk full|failure writing to local file", re.IGNORECASE)
-"""How servers say that the disk is full when they do not use the codes made for it; the last one is vsftpd's."""
+HELPERS = 3
+"""More connections for a while where there are many directories, each of which costs some turns."""
 
-LOGIN_CODES = ("331", "332", "430", "530", "532")
+DIRECTORIES_EACH = 16
+"""Fewer are listed before another connection is logged in."""
 
 
 class FtpStore(BlobStore):
@@ -69,22 +68,38 @@ class FtpStore(BlobStore):
         self._login = Login(host, port, user, password, tls, ca_file, verify, identity, connect_timeout_s, timeout_s)
         self._directory = directory or "."
         self._owner = owner
+        self._below = ""
         self._idle: list[Session] = []
         self.url = f"{'ftps' if tls else 'ftp'}://{user}@{host}:{port}/{directory.removeprefix('/')}"
 
     def get(self, name: str) -> BinaryIO:
-        validate_name(name)
+        path = self._path(name)
         with self._session(is_lent=True) as session:
             try:
-                data, size = session.open_data("RETR", name)
+                data, size = session.open_data("RETR", path)
             except ftplib.error_perm as error:
-                if self._look(session, name) is not None:
+                self._must_be(session, name, error)
+                raise
+        return io.BufferedReader(_Reader(self, session, data, path, size), PIECE)
+
+    def get_range(self, name: str, offset: int, length: int) -> bytes:
+        path = self._path(name)
+        with self._session() as session:
+            try:
+                data, _ = session.open_data("RETR", path, offset)
+            except ftplib.error_perm as error:
+                # Some servers also refuse to begin at the end.
+                if self._must_be(session, name, error).size > offset:
                     raise
-                raise Missing(where=self.url, name=name) from error
-        return io.BufferedReader(_Reader(self, session, data, name, size), PIECE)
+                return b""
+            part = session.take_part(data, length)
+            size = offset + length if len(part) == length else session.size(path)
+        if size is not None and len(part) != min(length, max(0, size - offset)):
+            raise Unreachable(where=self.url, reason=f"the transfer ended after {len(part)} of {length} bytes")
+        return part
 
     def put(self, name: str, source: BinaryIO) -> int:
-        validate_name(name)
+        path = self._path(name)
         with self._session(is_lent=True) as session:
             upload = self._begin(session)
         try:
@@ -92,7 +107,7 @@ class FtpStore(BlobStore):
                 with self.errors():
                     upload.write(piece)
             with self.errors():
-                upload.publish(name)
+                upload.publish(path)
         except BaseException as failure:
             self._abandon(session, upload, failure)
             raise
@@ -106,17 +121,33 @@ class FtpStore(BlobStore):
         return True
 
     def delete(self, name: str) -> None:
-        validate_name(name)
+        path = self._path(name)
         with self._session() as session:
             try:
-                session.delete(name)
+                session.delete(path)
             except ftplib.error_perm:
-                if session.info(name) is not None:
+                if session.info(path) is not None:
                     raise
 
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
         found = [blob for blob in self._entries(prefix) if not blob.name.startswith(TEMPORARY)]
         yield from sorted(found, key=lambda blob: blob.name)
+
+    def within(self, directory: str) -> FtpStore:
+        inner = copy(self)
+        inner._below = f"{self._below}{validate_directory(directory)}/"
+        inner.url = f"{self.url.rstrip('/')}/{directory}"
+        return inner
+
+    def list_below(self) -> Iterator[BlobInfo]:
+        with self._session() as session, ThreadPoolExecutor(HELPERS, "list") as pool:
+            self._must_stand(session)
+            left = deque(self._directories(session))
+            helping = [pool.submit(self._help, left) for _ in range(min(HELPERS, len(left) // DIRECTORIES_EACH))]
+            found = [*self._list_some(session, left)]
+            for each in helping:
+                found += each.result()
+        yield from found
 
     def info(self, name: str) -> BlobInfo | None:
         validate_name(name)
@@ -154,12 +185,68 @@ class FtpStore(BlobStore):
         except EscaleError:
             raise
         except (ftplib.Error, OSError, EOFError, ValueError, OverflowError) as error:
-            raise _translated(self.url, error, self._login.timeout_s) from error
+            raise translated(self.url, error, self._login.timeout_s) from error
 
     def _entries(self, prefix: str) -> Sequence[BlobInfo]:
         with self._session() as session:
             self._must_stand(session)
-            return session.entries(prefix)
+            try:
+                return session.entries(prefix, self._below)
+            except ftplib.error_perm as error:
+                self._must_be_there(session, error)
+                raise
+
+    def _directories(self, session: Session) -> Sequence[str]:
+        try:
+            return session.directories(self._below)
+        except ftplib.error_perm as error:
+            self._must_be_there(session, error)
+            raise
+
+    def _list_some(self, session: Session, left: deque[str]) -> Sequence[BlobInfo]:
+        """The blobs of directories that are still left; whoever fails leaves none to the others."""
+        found: list[BlobInfo] = []
+        try:
+            while directory := _next(left):
+                blobs = self._list_one(session, directory)
+                found += (blob for blob in blobs if not blob.name.rpartition("/")[2].startswith(TEMPORARY))
+        except BaseException:
+            left.clear()
+            raise
+        return found
+
+    def _list_one(self, session: Session, directory: str) -> Sequence[BlobInfo]:
+        try:
+            blobs = session.entries("", f"{self._below}{directory}/")
+        except ftplib.error_perm:
+            if directory in self._directories(session):
+                raise
+            # It has gone meanwhile.
+            return []
+        return [replace(blob, name=f"{directory}/{blob.name}") for blob in blobs]
+
+    def _help(self, left: deque[str]) -> Sequence[BlobInfo]:
+        try:
+            session = self._connect()
+        except (ftplib.Error, OSError, EOFError, EscaleError):
+            # Many servers allow a client only so many connections: then there is no help.
+            return []
+        try:
+            return self._list_some(session, left)
+        finally:
+            session.close()
+
+    def _must_be_there(self, session: Session, error: ftplib.error_perm) -> None:
+        """NoSuchRelay if our directory could not be listed because there is none; error_perm if one may not be read."""
+        path = ""
+        for component in self._below.split("/")[:-1]:
+            if component not in session.directories(path):
+                raise NoSuchRelay(where=self.url, reason=str(error)) from error
+            path += f"{component}/"
+
+    def _path(self, name: str) -> str:
+        """Where it is, seen from the relay's directory."""
+        return self._below + validate_name(name)
 
     def _now(self) -> float:
         """The time of the server, by the stamp of a new file."""
@@ -170,11 +257,16 @@ class FtpStore(BlobStore):
         return (found.mtime if found else None) or 0.0
 
     def _begin(self, session: Session) -> Upload:
+        temporary = self._path(temporary_name(self._owner))
         try:
-            return Upload(session, temporary_name(self._owner))
+            return Upload(session, temporary)
         except ftplib.error_perm:
             self._must_stand(session)
-            raise
+            if not self._below:
+                raise
+        names = self._below.rstrip("/").split("/")
+        session.make_directories(["/".join(names[: depth + 1]) for depth in range(len(names))])
+        return Upload(session, temporary)
 
     def _abandon(self, session: Session, upload: Upload, failure: BaseException) -> None:
         """The temporary blob is removed if the server still answers; `sweep` does it otherwise."""
@@ -189,9 +281,16 @@ class FtpStore(BlobStore):
             self.take_back(session)
 
     def _look(self, session: Session, name: str) -> BlobInfo | None:
-        found = session.info(name)
+        found = session.info(self._path(name))
         if found is None:
             self._must_stand(session)
+            return None
+        return replace(found, name=name)
+
+    def _must_be(self, session: Session, name: str, error: ftplib.error_perm) -> BlobInfo:
+        found = self._look(session, name)
+        if found is None:
+            raise Missing(where=self.url, name=name) from error
         return found
 
     def _must_stand(self, session: Session) -> None:
@@ -227,6 +326,14 @@ class FtpStore(BlobStore):
             session.close()
             raise NoSuchRelay(where=self.url, reason=str(error)) from error
         return session
+
+
+def _next(left: deque[str]) -> str | None:
+    try:
+        return left.popleft()
+    except IndexError:
+        # Somebody else has taken the last.
+        return None
 
 
 class _Reader(io.RawIOBase):
@@ -284,23 +391,3 @@ class _Reader(io.RawIOBase):
             self._data.close()
             self._session.close()
             self._data = None
-
-
-def _translated(url: str, error: Exception, timeout_s: float) -> StoreError | SecretError:
-    reply = str(error)
-    code = reply[:3]
-    match error:
-        case ftplib.Error() if code in FULL_CODES or FULL_WORDS.search(reply):
-            return NoRelaySpace(where=url, reason=reply)
-        case ftplib.Error() if code in LOGIN_CODES:
-            return SecretError(what=f"{url} refused the log-in: {reply}")
-        case ftplib.error_perm():
-            return Refused(where=url, reason=reply)
-        case ssl.SSLCertVerificationError():
-            return Refused(where=url, reason=f"its certificate is not accepted: {error.verify_message}")
-        case TimeoutError():
-            return Unreachable(where=url, reason=f"no answer within {timeout_s:g} s")
-        case ValueError() | OverflowError():
-            # A reply that is not text, or a port that there cannot be.
-            return Refused(where=url, reason=f"it answers what no FTP server says: {error}")
-    return Unreachable(where=url, reason=reply or "the connection was lost")

@@ -6,9 +6,7 @@ about many names go out together.
 
 from __future__ import annotations
 
-import calendar
 import ftplib
-import re
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
@@ -19,6 +17,7 @@ from typing import Any
 
 from ..stream import PIECE
 from .blob import BlobInfo
+from .ftp_listing import described, from_facts, parse_directories, parse_facts, parse_lines, whole_number
 from .tls import Identity, authorities
 
 QUESTIONS_TOGETHER = 50
@@ -27,18 +26,11 @@ QUESTIONS_TOGETHER = 50
 LISTING_MAX = 64 * 1024 * 1024
 """Bytes of a listing we take: half a million names.  A relay has a handful for each page."""
 
+NOT_OPENED = "failed to open directory"
+"""How vsftpd says that its listing, otherwise a good one, is empty because there is nothing to list."""
+
 REPLY_LINES_MAX = 1_000
 """Lines of a reply we take: the longest, a welcome or a list of features, has some dozens."""
-
-_LIST_LINE = re.compile(
-    rb"(?P<kind>[-dlbcps])\S{9,}\s+\d+\s+\S+\s+\S+\s+(?P<size>\d{1,19})\s\w{3}\s+\d+\s+[\d:]+\s(?P<name>.+)"
-)
-"""As `ls -l` prints it.  Exactly one blank before the name: names may begin with more."""
-
-_BYTES = re.compile(r"[0-9]{1,19}")
-"""Any number that fits into 64 bits, and few others."""
-
-_MOMENT = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +129,32 @@ class Session:
         """Ask for the relay's directory again; error_perm if it is gone."""
         self._client.cwd(self._directory)
 
-    def open_data(self, command: str, name: str) -> tuple[socket.socket, int | None]:
-        """Begin a transfer; `end_data` must follow.  Also the bytes there are to come, if the server says so."""
-        return self._client.ntransfercmd(f"{command} {_path(name)}")
+    def open_data(self, command: str, name: str, offset: int = 0) -> tuple[socket.socket, int | None]:
+        """Begin a transfer; `end_data` must follow.  Also the bytes there are to come, if the server says so.
 
-    def end_data(self, data: socket.socket) -> None:
+        With an `offset` the transfer begins there, and what the server says of bytes may mean the whole file or the
+        rest of it.
+        """
+        return self._client.ntransfercmd(f"{command} {_path(name)}", offset or None)
+
+    def take_part(self, data: socket.socket, length: int) -> bytes:
+        """The next bytes of a transfer, which is over after them; fewer where it has ended."""
+        part = bytearray()
+        while len(part) < length:
+            piece = data.recv(min(PIECE, length - len(part)))
+            if not piece:
+                self.end_data(data)
+                return bytes(part)
+            part += piece
+        # Whether the server had finished or tells us that we hung up is all the same; it is one reply.
+        with suppress(ftplib.Error):
+            self.end_data(data)
+        return bytes(part)
+
+    def end_data(self, data: socket.socket) -> str:
         """Close the data connection and wait for the word that the transfer was whole."""
         data.close()
-        self._client.voidresp()
+        return self._client.voidresp()
 
     def delete(self, name: str) -> None:
         self._client.voidcmd(f"DELE {_path(name)}")
@@ -164,7 +174,7 @@ class Session:
             (reply,) = self._ask_together([f"MLST {_path(name)}"])
             lines = reply.split("\n")
             if len(lines) > 2:
-                return _from_facts(lines[1].strip().partition(" ")[0], name)
+                return from_facts(lines[1].strip().partition(" ")[0], name)
             _must_say_absent(reply)
             return None
         size_reply, time_reply = self._ask_together([f"SIZE {_path(name)}", f"MDTM {_path(name)}"])
@@ -172,23 +182,40 @@ class Session:
         if size is None:
             _must_say_absent(size_reply)
             return None
-        return _blob(name, size, _answered_moment(time_reply))
+        return described(name, size, _answered_moment(time_reply))
 
-    def entries(self, prefix: str) -> Sequence[BlobInfo]:
-        """All files whose names begin with `prefix`, in no order."""
+    def make_directories(self, paths: Sequence[str]) -> None:
+        """Make each, the outer ones first; one that cannot be made, as it is there or may not be, is left alone."""
+        self._ask_together([f"MKD {_path(path)}" for path in paths])
+
+    def entries(self, prefix: str, directory: str = "") -> Sequence[BlobInfo]:
+        """All files whose names begin with `prefix`, in no order; of a `directory` of the relay's, such as "data/ab/".
+
+        error_perm if there is none, or if it may not be read.
+        """
         if "MLST" in self._features:
-            return [blob for blob in _parse_facts(self._listing("MLSD")) if blob.name.startswith(prefix)]
-        # Hidden names are shown only on demand.
-        sizes = [found for found in _parse_lines(self._listing("LIST -a")) if found[0].startswith(prefix)]
-        return list(self._with_times(sizes))
+            listing = self._listing(f"MLSD {_path(directory)}" if directory else "MLSD")
+            return [blob for blob in parse_facts(listing) if blob.name.startswith(prefix)]
+        sizes = [found for found in parse_lines(self._lines(directory), b"-") if found[0].startswith(prefix)]
+        return list(self._with_times(sizes, directory))
 
-    def _with_times(self, sizes: Sequence[tuple[str, int]]) -> Iterator[BlobInfo]:
+    def directories(self, directory: str) -> Sequence[str]:
+        """The names of the directories in one of the relay's, or in the relay's own if it is ""."""
+        if "MLST" in self._features:
+            return list(parse_directories(self._listing(f"MLSD {_path(directory)}" if directory else "MLSD")))
+        return [name for name, _ in parse_lines(self._lines(directory), b"d") if name not in (".", "..")]
+
+    def _lines(self, directory: str) -> bytes:
+        # Hidden names are shown only on demand.
+        return self._listing(f"LIST -a {_path(directory)}" if directory else "LIST -a")
+
+    def _with_times(self, sizes: Sequence[tuple[str, int]], directory: str) -> Iterator[BlobInfo]:
         """LIST tells minutes, or days, of an unknown time zone: too coarse to notice a change.  So we ask."""
-        replies = self._ask_together([f"MDTM {_path(name)}" for name, _ in sizes])
+        replies = self._ask_together([f"MDTM {_path(directory + name)}" for name, _ in sizes])
         for (name, size), reply in zip(sizes, replies, strict=True):
             # What went away meanwhile is left out; what the server cannot tell the time of is not.
             if not reply.startswith("55"):
-                yield _blob(name, size, _answered_moment(reply))
+                yield described(name, size, _answered_moment(reply))
 
     def _listing(self, command: str) -> bytes:
         """All of a listing, by the server's word.
@@ -202,7 +229,9 @@ class Session:
                 pieces += piece
                 if len(pieces) > LISTING_MAX:
                     raise ftplib.error_perm(f"500 the listing is longer than {LISTING_MAX} bytes")
-            self.end_data(data)
+            word = self.end_data(data)
+        if not pieces and NOT_OPENED in word:
+            raise ftplib.error_perm(f"550 {word}")
         if pieces and not pieces.endswith(b"\n"):
             raise EOFError("the listing ended within a line")
         return bytes(pieces)
@@ -282,7 +311,7 @@ def _path(name: str) -> str:
 
 def _size(reply: str) -> int | None:
     code, _, number = reply.partition(" ")
-    return _whole(number.strip()) if code == "213" else None
+    return whole_number(number.strip()) if code == "213" else None
 
 
 def _must_say_absent(reply: str) -> None:
@@ -291,62 +320,5 @@ def _must_say_absent(reply: str) -> None:
         raise ftplib.error_perm(reply)
 
 
-def _whole(text: str) -> int | None:
-    """The number of bytes that the text says; None if it says something else."""
-    return int(text) if _BYTES.fullmatch(text) else None
-
-
 def _answered_moment(reply: str) -> str:
     return reply[4:].strip() if reply.startswith("213") else ""
-
-
-def _blob(name: str, size: int, moment: str, unique: str = "") -> BlobInfo:
-    return BlobInfo(name, size, _unix_time(moment), "-".join(filter(None, (moment, str(size), unique))))
-
-
-def _unix_time(moment: str) -> float | None:
-    found = _MOMENT.match(moment)
-    if found is None:
-        return None
-    try:
-        return calendar.timegm(tuple(int(part) for part in found.groups()[:6])) + float(found.group(7) or 0)
-    except ValueError:
-        # There is no such day.
-        return None
-
-
-def _parse_facts(listing: bytes) -> Iterator[BlobInfo]:
-    for line in listing.splitlines():
-        facts, _, name = line.partition(b" ")
-        try:
-            blob = _from_facts(facts.decode(), name.decode())
-        except UnicodeDecodeError:
-            # A name that is not UTF-8 is not ours.
-            continue
-        if blob is not None:
-            yield blob
-
-
-def _from_facts(facts: str, name: str) -> BlobInfo | None:
-    known = dict(fact.lower().split("=", 1) for fact in facts.split(";") if "=" in fact)
-    size = _whole(known.get("size", ""))
-    if known.get("type") != "file" or size is None:
-        return None
-    return _blob(name, size, known.get("modify", ""), known.get("unique", ""))
-
-
-def _parse_lines(listing: bytes) -> Iterator[tuple[str, int]]:
-    """Names and sizes of files; ValueError if not one line is as `ls -l` prints it, which is not to look empty."""
-    lines = [line for line in listing.splitlines() if line.strip() and not line.startswith(b"total")]
-    understood = [found for found in map(_LIST_LINE.fullmatch, lines) if found]
-    if lines and not understood:
-        raise ValueError(f"its listing is in a form of its own: {lines[0][:80]!r}")
-    for found in understood:
-        if found["kind"] != b"-":
-            continue
-        try:
-            name = found["name"].decode()
-        except UnicodeDecodeError:
-            # A name that is not UTF-8 is not ours.
-            continue
-        yield name, int(found["size"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Callable, Iterable
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit
 
-from ..errors import Corrupt, Unreachable
+from ..errors import Corrupt, Refused, Unreachable
 from .blob import BlobInfo
 
 PROPERTIES = (
@@ -25,6 +26,8 @@ RESPONSE_SIZE_MAX = 1024 * 1024
 ELEMENTS_MAX = 10_000
 """Elements from the end of one response to that of the next, which has a dozen; one takes twenty times its bytes."""
 
+_GONE = ("404", "410")
+
 _DAV = "{DAV:}"
 _RESPONSE = f"{_DAV}response"
 _RESPONSE_DEPTH = 2
@@ -39,6 +42,8 @@ class Multistatus:
     def __init__(self, where: str, pieces: Iterable[bytes]) -> None:
         self._where = where
         self._found: list[BlobInfo] = []
+        self._collections: list[tuple[int, str]] = []
+        self._levels: Counter[int] = Counter()
         responses = _Responses(where, self._take)
         parser = ElementTree.XMLParser(target=responses)
         try:
@@ -58,19 +63,37 @@ class Multistatus:
         """The files, without the collections."""
         return self._found
 
-    def _take(self, response: ElementTree.Element) -> None:
-        properties = _properties(response)
-        name = self._name(response.findtext(f"{_DAV}href", ""))
-        if name and properties.find(f"{_DAV}resourcetype/{_DAV}collection") is None:
-            self._found.append(self._blob(name, properties))
+    def collections(self) -> list[str]:
+        """The names of the collections in the one that was asked for, which tells of itself, too, a level above."""
+        top = min(self._levels, default=0)
+        own = top if self._levels[top] == 1 else -1
+        return [name for level, name in self._collections if level != own]
 
-    def _name(self, href: str) -> str:
-        """The last part of a path or of a whole address; what stands before differs behind reverse proxies.
+    def _take(self, response: ElementTree.Element) -> None:
+        status = _status(response)
+        if status.startswith(_GONE):
+            return
+        if not status.startswith("2"):
+            # Of what may not be seen we cannot say that there is nothing.
+            raise Refused(where=self._where, reason=f"its listing says {status}")
+        properties = _properties(response)
+        level, name = self._place(response.findtext(f"{_DAV}href", ""))
+        self._levels[level] += 1
+        if not name:
+            return
+        if properties.find(f"{_DAV}resourcetype/{_DAV}collection") is None:
+            self._found.append(self._blob(name, properties))
+        else:
+            self._collections.append((level, name))
+
+    def _place(self, href: str) -> tuple[int, str]:
+        """How deep, and the last part of a path or of a whole address; what stands before differs behind proxies.
 
         Not everybody escapes what he should: a bare "?" or "#" in a path belongs to the name only if it is escaped.
         """
         try:
-            return unquote(urlsplit(href.strip()).path.rstrip("/").rpartition("/")[2])
+            path = urlsplit(href.strip()).path.rstrip("/")
+            return path.count("/"), unquote(path.rpartition("/")[2])
         except ValueError as error:
             raise Corrupt(where=self._where, reason=f"its listing holds the address {href[:200]!r}") from error
 
@@ -142,6 +165,13 @@ def _properties(response: ElementTree.Element) -> ElementTree.Element:
             for prop in part.iterfind(f"{_DAV}prop"):
                 found.extend(prop)
     return found
+
+
+def _status(response: ElementTree.Element) -> str:
+    """What it says of the whole; of a response with some properties and without others, that of those it has."""
+    parts = response.findall(f"{_DAV}propstat") or [response]
+    told = [part.findtext(f"{_DAV}status", "HTTP/1.1 200 OK").partition(" ")[2].strip() for part in parts]
+    return next((status for status in told if status.startswith("200")), told[0])
 
 
 def _text(properties: ElementTree.Element, tag: str) -> str:

@@ -11,24 +11,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from ..errors import (
-    ConfigError,
-    Missing,
-    Refused,
-    SecretError,
-    StoreError,
-    Unreachable,
-    UserError,
-)
+from ..errors import Missing, Refused, Unreachable
 from ..stream import PIECE, Readable, read_exactly
-from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_name
+from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_directory, validate_name
 from .body import body_stream
-from .s3_words import Conflict, headers_of, relay_now, translated
-from .tls import must_be_trusted
+from .part import range_header, take_part
+from .s3_session import Session, settings
+from .s3_words import BeyondTheEnd, Conflict, headers_of, relay_now
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -45,9 +39,6 @@ PAGES_MAX = 500
 
 REGION = "us-east-1"
 """What servers that have no regions expect."""
-
-DRIVER_OPTIONS = ("addressing_style", "signature_version")
-"""Names of `options`, as botocore knows them."""
 
 
 class S3Store(BlobStore):
@@ -78,15 +69,14 @@ class S3Store(BlobStore):
         owner: str = "",
     ) -> None:
         self.bucket = bucket
+        self._owner = owner
         self._directory = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.url = f"s3://{bucket}/{self._directory}".rstrip("/")
-        self._login = (access_key or None, secret_key or None, session_token or None)
-        self._endpoint_url = endpoint_url or None
-        self._region = region or (REGION if endpoint_url else None)
-        self._verify: bool | str = (str(ca_file) if ca_file else True) if verify else False
-        self._settings = _settings(connect_timeout_s, timeout_s, proxy, bool(endpoint_url), options or {})
-        self._owner = owner
-        self._client: S3Client | None = None
+        login = (access_key or None, secret_key or None, session_token or None)
+        region = region or (REGION if endpoint_url else None)
+        trusted: bool | str = (str(ca_file) if ca_file else True) if verify else False
+        driver = settings(connect_timeout_s, timeout_s, proxy, bool(endpoint_url), PARTS_IN_FLIGHT + 2, options or {})
+        self._session = Session(login, endpoint_url or None, region, trusted, driver)
 
     def get(self, name: str) -> BinaryIO:
         key = self._key(name)
@@ -94,10 +84,20 @@ class S3Store(BlobStore):
             answer = self._connected().get_object(Bucket=self.bucket, Key=key)
         body = answer["Body"]
         pieces = iter(lambda: body.read(PIECE), b"")
-        # Chunks tell their end themselves.
-        is_chunked = headers_of(answer).get("transfer-encoding", "").lower() == "chunked"
-        size = None if is_chunked else self._said(answer, "ContentLength")
-        return body_stream(pieces, size, self.url, body.close, lambda: self._errors(name))
+        return body_stream(pieces, self._size(answer), self.url, body.close, lambda: self._errors(name))
+
+    def get_range(self, name: str, offset: int, length: int) -> bytes:
+        wanted = range_header(offset, length)
+        try:
+            with self._errors(name):
+                answer = self._connected().get_object(Bucket=self.bucket, Key=self._key(name), Range=wanted)
+        except BeyondTheEnd:
+            return b""
+        with closing(answer["Body"]) as body, self._errors(name):
+            pieces = iter(lambda: body.read(PIECE), b"")
+            is_part = answer["ResponseMetadata"]["HTTPStatusCode"] == 206
+            told = answer.get("ContentRange", "nothing") if is_part else ""
+            return take_part(pieces, told, self._size(answer), offset, length, self.url)
 
     def put(self, name: str, source: BinaryIO) -> int:
         key = self._key(name)
@@ -140,6 +140,23 @@ class S3Store(BlobStore):
         # Amazon's express buckets list in no order.
         yield from sorted(found, key=lambda blob: blob.name)
 
+    def within(self, directory: str) -> S3Store:
+        inner = copy(self)
+        inner._directory = f"{self._directory}{validate_directory(directory)}/"
+        inner.url = f"{self.url}/{directory}"
+        return inner
+
+    def list_below(self) -> Iterator[BlobInfo]:
+        found = []
+        with self._errors(""):
+            for page in self._pages(Prefix=self._directory):
+                for item in page.get("Contents", ()):
+                    name = item["Key"][len(self._directory) :]
+                    directory, _, own = name.partition("/")
+                    if directory and own and "/" not in own and not own.startswith(TEMPORARY):
+                        found.append(_info(name, item["Size"], item["LastModified"].timestamp(), item["ETag"]))
+        yield from found
+
     def info(self, name: str) -> BlobInfo | None:
         key = self._key(name)
         try:
@@ -172,9 +189,7 @@ class S3Store(BlobStore):
         return removed
 
     def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        self._session.close()
 
     def make_relay(self) -> None:
         """Create the bucket; no error if it is there and open to us."""
@@ -189,29 +204,14 @@ class S3Store(BlobStore):
             except (client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists):
                 self._must_exist()
 
+    def _connected(self) -> S3Client:
+        return self._session.client(self.url)
+
+    def _errors(self, name: str | None) -> AbstractContextManager[None]:
+        return self._session.errors(self.url, name)
+
     def _key(self, name: str) -> str:
         return self._directory + validate_name(name)
-
-    def _connected(self) -> S3Client:
-        if self._client is None:
-            import boto3.session
-            from botocore.config import Config
-            from botocore.handlers import add_expect_header
-
-            from .s3_answers import refuse_cut_answers
-
-            session = boto3.session.Session(*self._login)
-            self._client = session.client(
-                "s3",
-                endpoint_url=self._endpoint_url,
-                region_name=self._region,
-                verify=self._verify,
-                config=Config(**self._settings),
-            )
-            # Asking before each part whether it is welcome would cost a round trip a part.
-            self._client.meta.events.unregister("before-call.s3", add_expect_header)
-            refuse_cut_answers(self._client, self._endpoint_url or self.url)
-        return self._client
 
     def _put_parts(self, name: str, upload: _Upload) -> int:
         from s3transfer.manager import TransferConfig, TransferManager
@@ -231,6 +231,11 @@ class S3Store(BlobStore):
                 # Whatever the library says when its reader gave up, the reader's own error is the reason.
                 raise upload.failure or error from None
         return upload.given
+
+    def _size(self, answer: Any) -> int | None:
+        """Bytes of a body; None of one in chunks, which tell their end themselves."""
+        is_chunked = headers_of(answer).get("transfer-encoding", "").lower() == "chunked"
+        return None if is_chunked else int(self._said(answer, "ContentLength"))
 
     def _said(self, answer: Any, field: str) -> Any:
         """What the headers of an answer say; they are whole, so what they lack the server does not tell."""
@@ -268,33 +273,6 @@ class S3Store(BlobStore):
             client.abort_multipart_upload(Bucket=self.bucket, Key=each["Key"], UploadId=each["UploadId"])
         return len(old)
 
-    @contextmanager
-    def _errors(self, name: str | None) -> Iterator[None]:
-        """Translate the library's errors.  `name` is what a 404 says is absent; None: the bucket itself."""
-        from botocore.exceptions import (
-            BotoCoreError,
-            ClientError,
-            NoCredentialsError,
-            ParamValidationError,
-            PartialCredentialsError,
-        )
-        from botocore.parsers import ResponseParserError
-        from urllib3.exceptions import HTTPError
-
-        try:
-            yield
-        except (StoreError, UserError):
-            raise
-        except ClientError as error:
-            raise translated(self.url, name, error.response) from error
-        except (NoCredentialsError, PartialCredentialsError) as error:
-            raise SecretError(what=f"no access key for {self.url}: {error}") from error
-        except ParamValidationError as error:
-            raise ConfigError(what=f"{self.url}: {error}") from error
-        except (BotoCoreError, HTTPError, ResponseParserError) as error:
-            must_be_trusted(self.url, error)
-            raise Unreachable(where=self._endpoint_url or self.url, reason=_first_line(error)) from error
-
 
 class _Upload(io.RawIOBase):
     """A source as s3transfer wants it: full reads, no seeking.  Counts, and keeps the error of its source.
@@ -328,36 +306,6 @@ class _Upload(io.RawIOBase):
         return data
 
 
-def _settings(
-    connect_timeout_s: float, timeout_s: float, proxy: str | None, has_endpoint: bool, options: Mapping[str, str]
-) -> dict[str, Any]:
-    """The keyword arguments of botocore's Config."""
-    unknown = sorted(set(options) - set(DRIVER_OPTIONS))
-    if unknown:
-        raise ConfigError(what=f"the S3 driver knows no option {unknown[0]!r}; it knows {', '.join(DRIVER_OPTIONS)}")
-    # Names of buckets are seldom host names anywhere but at Amazon's.
-    style = options.get("addressing_style", "path" if has_endpoint else "auto")
-    settings: dict[str, Any] = {
-        "connect_timeout": connect_timeout_s,
-        "read_timeout": timeout_s,
-        "retries": {"total_max_attempts": 1},
-        "max_pool_connections": PARTS_IN_FLIGHT + 2,
-        "s3": {"addressing_style": style},
-        # Others than Amazon stumble over the newer checksums.
-        "request_checksum_calculation": "when_required",
-        "response_checksum_validation": "when_required",
-    }
-    if "signature_version" in options:
-        settings["signature_version"] = options["signature_version"]
-    if proxy is not None:
-        settings["proxies"] = {} if proxy == "none" else {"http": proxy, "https": proxy}
-    return settings
-
-
 def _info(name: str, size: int, mtime: float, tag: str) -> BlobInfo:
     # A listing may tell fractions of a second where the object itself does not.
     return BlobInfo(name, size, float(int(mtime)), tag.strip('"'))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

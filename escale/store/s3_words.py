@@ -13,6 +13,10 @@ class Conflict(Refused):
     """{where} refused: {reason}"""
 
 
+class BeyondTheEnd(Refused):
+    """{where} refused: {reason}"""
+
+
 def headers_of(answer: Any) -> Mapping[str, str]:
     """The headers of an answer, by their names in small letters."""
     headers: Mapping[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
@@ -42,6 +46,8 @@ def translated(url: str, name: str | None, answer: Any) -> StoreError | SecretEr
         return Missing(where=url, name=name)
     elif code in _CONFLICT or status == 412:
         build = Conflict
+    elif code == "InvalidRange" or status == 416:
+        build = BeyondTheEnd
     elif code in _FULL or status == 507:
         build = NoRelaySpace
     elif code in _LATER or status >= 500:

@@ -1,7 +1,7 @@
 """A directory of an SSH account as a store.
 
-Turns of the verbs, once connected: put and create 3 (open; write, sync, close; rename or link), get 2, list 2, info 1,
-delete 1.
+Turns of the verbs, once connected: put and create 3 (open; write, sync, close; rename or link), get and get_range 2,
+list 2, list_below 2 and 2 more for every 64 directories, info 1, delete 1.
 A blob is durable when `put` returns if the server offers fsync@openssh.com, as OpenSSH does; the rename itself is
 then as durable as the server's file system makes it.
 """
@@ -12,21 +12,28 @@ import io
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from ..errors import EscaleError, Missing, NoRelaySpace, NoSuchRelay, Refused, StoreError, Unreachable
 from ..stream import PIECE
 from . import sftp_names as names
 from . import sftp_requests as sftp
-from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_name
+from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_directory, validate_name
+from .sftp_listing import list_directories, list_directory
 from .sftp_names import Connection
 from .sftp_requests import Answers, Download, StatusError, Upload
-from .ssh import Login, connect
+from .sftp_session import Session
+from .ssh import Login
 
 if TYPE_CHECKING:
     from paramiko.sftp_attr import SFTPAttributes
+
+    from .sftp_listing import Entry
+
+Result = TypeVar("Result")
 
 FULL = 1024 * 1024
 """Bytes left on the server's disk below which a failed write is taken for a full disk: version 3 has no word for it."""
@@ -65,32 +72,32 @@ class SftpStore(BlobStore):
         timeout_s: float = 120.0,
         owner: str = "",
     ) -> None:
-        self._login = Login(host, port, user, password, key_file, passphrase, host_key, known_hosts, connect_timeout_s)
+        login = Login(host, port, user, password, key_file, passphrase, host_key, known_hosts, connect_timeout_s)
+        self._session = Session(login, timeout_s)
         self._directory = directory or "."
-        self._timeout_s = timeout_s
         self._owner = owner
-        self._connection: Connection | None = None
+        self._parent: SftpStore | None = None
         account = f"{user}@" if user else ""
         self.url = f"sftp://{account}{host}:{port}/{directory.removeprefix('/')}"
 
     def get(self, name: str) -> BinaryIO:
         path = self._path(name)
         with self._errors(name) as connection:
-            answers = Answers(connection.channel)
-            opened = answers.send(sftp.OPEN, path, sftp.FOR_READING, sftp.no_attributes())
-            relay = answers.send(sftp.STAT, self._directory)
-            try:
-                handle = answers.take(opened)[1].get_string()
-            except StatusError:
-                self._must_exist(answers, relay)
-                raise
+            answers, handle = self._open(connection, path)
             download = Download(answers, handle, connection.read_size)
         return io.BufferedReader(_Reader(download, partial(self._errors, name, connection)), PIECE)
+
+    def get_range(self, name: str, offset: int, length: int) -> bytes:
+        path = self._path(name)
+        with self._errors(name) as connection:
+            answers, handle = self._open(connection, path)
+            with Download(answers, handle, connection.read_size, offset, length) as download:
+                return download.readall()
 
     def put(self, name: str, source: BinaryIO) -> int:
         path, temporary = self._path(name), self._temporary()
         with self._errors("") as connection:
-            upload = names.open_upload(connection, temporary)
+            upload = self._in_place(connection, lambda: names.open_upload(connection, temporary))
         try:
             while piece := source.read(PIECE):
                 with self._errors("", connection):
@@ -109,7 +116,7 @@ class SftpStore(BlobStore):
             created = self._create_by_link(connection, path, data) if connection.can_link else None
             if created is not None:
                 return created
-            upload = names.open_if_free(connection, path)
+            upload = self._in_place(connection, lambda: names.open_if_free(connection, path))
             if upload is not None:
                 _fill(connection, upload, path, data)
             return upload is not None
@@ -125,11 +132,33 @@ class SftpStore(BlobStore):
         ]
         yield from sorted(found, key=lambda blob: blob.name)
 
+    def within(self, directory: str) -> SftpStore:
+        inner = self
+        for component in validate_directory(directory).split("/"):
+            outer, inner = inner, copy(inner)
+            inner._parent = outer
+            inner._directory = f"{outer._directory.rstrip('/')}/{component}"
+            inner.url = f"{outer.url.rstrip('/')}/{component}"
+        return inner
+
+    def list_below(self) -> Iterator[BlobInfo]:
+        found = []
+        with self._errors("") as connection:
+            answers = Answers(connection.channel)
+            entries = _decoded(list_directory(answers, self._directory))
+            directories = [name for name, told in entries if _is_directory(told)]
+            paths = [f"{self._directory.rstrip('/')}/{name}" for name in directories]
+            for directory, listing in zip(directories, list_directories(answers, paths), strict=True):
+                for name, told in _decoded(listing):
+                    if _is_file(told) and not name.startswith(TEMPORARY):
+                        found.append(_blob(f"{directory}/{name}", told))
+        yield from found
+
     def info(self, name: str) -> BlobInfo | None:
         path = self._path(name)
         with self._errors("") as connection:
             answers = Answers(connection.channel)
-            asked, relay = answers.send(sftp.LSTAT, path), answers.send(sftp.STAT, self._directory)
+            asked, relay = answers.send(sftp.LSTAT, path), answers.send(sftp.STAT, self._relay)
             try:
                 found = sftp.attributes(answers.take(asked)[1])
             except StatusError as error:
@@ -151,21 +180,48 @@ class SftpStore(BlobStore):
         return len(old)
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._drop(self._connection)
+        self._session.close()
+
+    @property
+    def _relay(self) -> str:
+        """The directory that must exist: this one, or that of the store which this one is within."""
+        return self._directory if self._parent is None else self._parent._relay
+
+    def _open(self, connection: Connection, path: str) -> tuple[Answers, bytes]:
+        answers = Answers(connection.channel)
+        opened = answers.send(sftp.OPEN, path, sftp.FOR_READING, sftp.no_attributes())
+        relay = answers.send(sftp.STAT, self._relay)
+        try:
+            return answers, answers.take(opened)[1].get_string()
+        except StatusError:
+            self._must_exist(answers, relay)
+            raise
+
+    def _in_place(self, connection: Connection, act: Callable[[], Result]) -> Result:
+        """Do something in our directory, and once more if it had to be made for that."""
+        try:
+            return act()
+        except StatusError as error:
+            if error.code != sftp.NO_SUCH_FILE or self._parent is None:
+                raise
+        self._make(connection)
+        return act()
+
+    def _make(self, connection: Connection) -> None:
+        if self._parent is not None:
+            self._parent._in_place(connection, lambda: names.make_directory(connection, self._directory))
 
     def _create_by_link(self, connection: Connection, path: str, data: bytes) -> bool | None:
         """A whole file gets the name: whoever reads it, even after our crash, finds all of it.  None: not possible."""
         temporary = self._temporary()
-        _fill(connection, names.open_upload(connection, temporary), temporary, data)
+        upload = self._in_place(connection, lambda: names.open_upload(connection, temporary))
+        _fill(connection, upload, temporary, data)
         return names.link_if_free(connection, temporary, path)
 
     def _entries(self) -> Sequence[BlobInfo]:
         with self._errors("") as connection:
-            entries = sftp.list_directory(Answers(connection.channel), self._directory)
-        # Names that are not UTF-8 are not ours.
-        decoded = [(name.decode("utf-8", "replace"), found) for name, found in entries if _is_file(found)]
-        return [_blob(name, found) for name, found in decoded if "\ufffd" not in name]
+            entries = _decoded(list_directory(Answers(connection.channel), self._directory))
+        return [_blob(name, found) for name, found in entries if _is_file(found)]
 
     def _now(self, connection: Connection) -> float:
         """The time of the server's file system, in whole seconds."""
@@ -195,24 +251,12 @@ class SftpStore(BlobStore):
         if mode is not None and not stat.S_ISDIR(mode):
             raise NoSuchRelay(where=self.url, reason="it is not a directory")
 
-    def _connected(self) -> Connection:
-        if self._connection is not None and not self._connection.is_alive:
-            self._drop(self._connection)
-        if self._connection is None:
-            self._connection = _connect(self._login, self._timeout_s)
-        return self._connection
-
-    def _drop(self, connection: Connection) -> None:
-        connection.client.close()
-        if connection is self._connection:
-            self._connection = None
-
     @contextmanager
     def _errors(self, name: str, connection: Connection | None = None) -> Iterator[Connection]:
         """Give a connection and translate what happens on it; without a `name` a missing file is a missing relay."""
         import paramiko
 
-        connection = connection or self._connected()
+        connection = connection or self._session.connected()
         try:
             yield connection
         except EscaleError:
@@ -220,12 +264,12 @@ class SftpStore(BlobStore):
         except StatusError as error:
             raise self._refusal(connection, name, error) from error
         except (*sftp.BROKEN, paramiko.SSHException, paramiko.SFTPError) as error:
-            self._drop(connection)
+            self._session.drop(connection)
             raise Unreachable(where=self.url, reason=self._reason(error)) from error
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, TimeoutError):
-            return f"no answer within {self._timeout_s:g} s"
+            return f"no answer within {self._session.timeout_s:g} s"
         return str(error) or "the connection was lost"
 
     def _refusal(self, connection: Connection, name: str, error: StatusError) -> StoreError:
@@ -239,7 +283,7 @@ class SftpStore(BlobStore):
 
     def _is_full(self, connection: Connection) -> bool:
         with suppress(StatusError, OSError, EOFError):
-            answer = Answers(connection.channel).ask(sftp.EXTENDED, "statvfs@openssh.com", self._directory)
+            answer = Answers(connection.channel).ask(sftp.EXTENDED, "statvfs@openssh.com", self._relay)
             _, fragment, _, _, blocks_left, _, _, files_left = (answer.get_int64() for _ in range(8))
             return blocks_left * fragment < FULL or files_left == 0
         return False
@@ -274,20 +318,6 @@ class _Reader(io.RawIOBase):
             self._download.close()
 
 
-def _connect(login: Login, timeout_s: float) -> Connection:
-    import paramiko
-
-    client = connect(login)
-    try:
-        channel = client.open_sftp()
-        channel.get_channel().settimeout(timeout_s)  # type: ignore[union-attr]
-        server = client.get_transport().remote_version  # type: ignore[union-attr]
-    except (*sftp.BROKEN, paramiko.SSHException, paramiko.SFTPError) as error:
-        client.close()
-        raise Unreachable(where=login.where, reason=f"it does not open SFTP: {error}") from error
-    return Connection(client, channel, sftp.READ_SIZE_OPENSSH if "OpenSSH" in server else sftp.READ_SIZE)
-
-
 def _fill(connection: Connection, upload: Upload, path: str, data: bytes) -> None:
     try:
         upload.write(data)
@@ -299,6 +329,16 @@ def _fill(connection: Connection, upload: Upload, path: str, data: bytes) -> Non
 
 def _is_file(found: SFTPAttributes) -> bool:
     return found.st_mode is None or stat.S_ISREG(found.st_mode)
+
+
+def _is_directory(found: SFTPAttributes) -> bool:
+    return found.st_mode is not None and stat.S_ISDIR(found.st_mode)
+
+
+def _decoded(entries: Sequence[Entry]) -> Sequence[tuple[str, SFTPAttributes]]:
+    """With names as text, without ".", ".." and those that are not UTF-8, which are not ours."""
+    decoded = [(name.decode("utf-8", "replace"), found) for name, found in entries]
+    return [(name, found) for name, found in decoded if "\ufffd" not in name and name not in (".", "..")]
 
 
 def _blob(name: str, found: SFTPAttributes) -> BlobInfo:

@@ -90,6 +90,15 @@ def exists(connection: Connection, path: str) -> bool:
     return True
 
 
+def make_directory(connection: Connection, path: str) -> None:
+    """Make a directory in one that is there; no error if it is there already."""
+    try:
+        Answers(connection.channel).ask(sftp.MKDIR, path, sftp.no_attributes())
+    except StatusError as error:
+        if error.code not in (sftp.FAILURE, sftp.ALREADY_EXISTS) or not exists(connection, path):
+            raise
+
+
 def remove(connection: Connection, path: str) -> None:
     """Remove a file; no error if there is none."""
     try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STATUS, HANDLE, DATA, NAME, ATTRIBUTES, EXTENDED_REPLY = 101, 102, 103, 104, 105, 201
 OPEN, CLOSE, READ, WRITE, LSTAT, FSTAT, OPENDIR, READDIR = 3, 4, 5, 6, 7, 8, 11, 12
-REMOVE, STAT, RENAME, EXTENDED = 13, 17, 18, 200
+REMOVE, MKDIR, STAT, RENAME, EXTENDED = 13, 14, 17, 18, 200
 """Packet types of the protocol, version 3."""
 
 OK, END, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, UNSUPPORTED, ALREADY_EXISTS = 0, 1, 2, 3, 4, 8, 11
@@ -43,12 +43,6 @@ IN_FLIGHT = 4 * 1024 * 1024
 
 Not more: the library takes packets from the front of one growing array, so twice as much costs four times the work.
 """
-
-ENTRIES_MAX = 500_000
-"""Names of a directory that we take; a relay has a handful for each page."""
-
-READDIRS = 4
-"""Directory reads sent together: each brings about a hundred names, and a relay has a few."""
 
 BROKEN = (OSError, EOFError, struct.error)
 """What is raised when the connection is lost, and when a packet is too short for what it should hold."""
@@ -99,20 +93,26 @@ class Answers:
 
 
 class Download(io.RawIOBase):
-    """The bytes of an open file, with up to IN_FLIGHT of them on their way."""
+    """The bytes of an open file, with up to IN_FLIGHT of them on their way.
 
-    def __init__(self, answers: Answers, handle: bytes, read_size: int) -> None:
+    From `offset` on, and no more than `length` of them if that is given.
+    """
+
+    def __init__(
+        self, answers: Answers, handle: bytes, read_size: int, offset: int = 0, length: int | None = None
+    ) -> None:
         self._answers = answers
         self._handle = handle
         self._read_size = read_size
-        self._asked_up_to = 0
-        self._received = 0
+        self._end = None if length is None else offset + length
+        self._asked_up_to = offset
+        self._received = offset
         self._on_their_way: deque[tuple[int, int]] = deque()
         self._rest = memoryview(b"")
         self._size: int | None = None
-        # The size and the first bytes come in one turn: most blobs are small.
+        # The size and the first bytes come in one turn: most blobs are small, and of a part we know how much we want.
         self._status = answers.send(FSTAT, handle)
-        self._ask(read_size)
+        self._ask_until(offset + (read_size if length is None else min(length, IN_FLIGHT)))
 
     def readable(self) -> bool:
         return True
@@ -133,8 +133,7 @@ class Download(io.RawIOBase):
 
     def _next_piece(self) -> bytes:
         size = self._learn_size()
-        while self._asked_up_to < min(size, self._received + IN_FLIGHT):
-            self._ask(min(self._read_size, size - self._asked_up_to))
+        self._ask_until(min(size, self._received + IN_FLIGHT))
         if self._received >= size:
             return b""
         number, length = self._on_their_way.popleft()
@@ -153,7 +152,7 @@ class Download(io.RawIOBase):
             self._size = attributes(self._answers.take(self._status)[1]).st_size
         if self._size is None:
             raise StatusError(UNSUPPORTED, "it does not tell the sizes of files")
-        return self._size
+        return self._size if self._end is None else min(self._size, self._end)
 
     def _take(self, number: int) -> bytes:
         try:
@@ -164,9 +163,11 @@ class Download(io.RawIOBase):
             return b""
         return data
 
-    def _ask(self, length: int) -> None:
-        self._on_their_way.append((self._send_read(self._asked_up_to, length), length))
-        self._asked_up_to += length
+    def _ask_until(self, end: int) -> None:
+        while self._asked_up_to < end:
+            length = min(self._read_size, end - self._asked_up_to)
+            self._on_their_way.append((self._send_read(self._asked_up_to, length), length))
+            self._asked_up_to += length
 
     def _send_read(self, offset: int, length: int) -> int:
         from paramiko.sftp import int64
@@ -234,7 +235,7 @@ def attributes(message: Message) -> SFTPAttributes:
     flags = message.get_int()
     message.get_bytes(sum(size for flag, size in _ATTRIBUTE_BYTES.items() if flags & flag))
     if flags & SFTPAttributes.FLAG_EXTENDED:
-        _must_hold(message, message.get_int())
+        must_hold(message, message.get_int())
     message.packet.seek(start)
     found: SFTPAttributes = SFTPAttributes._from_msg(message)  # type: ignore[attr-defined]
     return found
@@ -256,7 +257,7 @@ _ATTRIBUTE_BYTES = {1: 8, 2: 8, 4: 4, 8: 8}
 """By flag, the bytes of what comes before the extended attributes: size, owner, permissions, times."""
 
 
-def _must_hold(message: Message, count: int) -> None:
+def must_hold(message: Message, count: int) -> None:
     """EOFError unless so many items of two texts can follow.
 
     The library reads zeros where a packet has ended, so a count of four thousand million would keep it busy for hours.
@@ -268,36 +269,3 @@ def _must_hold(message: Message, count: int) -> None:
 
 _ITEM_BYTES_MIN = 8
 """Two texts without characters: their lengths."""
-
-
-def list_directory(answers: Answers, path: str) -> list[tuple[bytes, SFTPAttributes]]:
-    """All entries of a directory with their attributes, in no order; two turns for up to a few hundred names."""
-    handle = answers.ask(OPENDIR, path).get_string()
-    entries: list[tuple[bytes, SFTPAttributes]] = []
-    has_ended = False
-    while not has_ended:
-        before = len(entries)
-        for number in [answers.send(READDIR, handle) for _ in range(READDIRS)]:
-            try:
-                entries += _names(answers.take(number)[1])
-            except StatusError as error:
-                if error.code != END:
-                    raise
-                has_ended = True
-        if len(entries) == before and not has_ended:
-            raise EOFError("a listing that neither goes on nor ends")
-        if len(entries) > ENTRIES_MAX:
-            raise StatusError(FAILURE, f"its listing has more than {ENTRIES_MAX} names")
-    answers.send(CLOSE, handle)
-    return entries
-
-
-def _names(message: Message) -> list[tuple[bytes, SFTPAttributes]]:
-    entries = []
-    count = message.get_int()
-    _must_hold(message, count)
-    for _ in range(count):
-        name = message.get_string()
-        message.get_string()  # the line of `ls -l`
-        entries.append((name, attributes(message)))
-    return entries

@@ -9,24 +9,35 @@ well, so the first large upload tries it out with a few bytes; where it fails, u
 
 from __future__ import annotations
 
-import io
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from copy import copy
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from ..errors import Missing, NoRelaySpace, NoSuchRelay, Refused, SecretError, StoreError, Unreachable
 from ..stream import pieces_of, read_exactly
-from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_name
+from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_directory, validate_name
 from .body import body_stream
 from .multistatus import PROPERTIES, Multistatus
-from .tls import Identity, authorities, must_be_trusted
+from .part import range_header, take_part
+from .tls import Identity, authorities
+from .webdav_session import Session
+from .webdav_upload import CountedUpload
 
 if TYPE_CHECKING:
     import httpx
+
+Result = TypeVar("Result")
+
+ASKED_TOGETHER = 8
+"""Collections asked for at the same time, each on a connection of its own, where one after the other takes too long."""
 
 HEAD = 1024 * 1024
 """Bytes read before the first request: what is shorter is sent with its length, in one piece and in one round trip."""
@@ -65,28 +76,15 @@ class WebdavStore(BlobStore):
         path = quote(parts.path.rstrip("/"), safe="/%~:@!$&'()*+,;=")
         self._collection = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], f"{path}/", "", ""))
         self.url = self._collection.rstrip("/")
-        self._login = (user, password or "") if user else None
-        self._is_encrypted = parts.scheme == "https"
-        self._ca_file = ca_file
-        self._verify = verify
-        self._identity = identity or Identity()
-        self._proxy = proxy
+        login = (user, password or "") if user else None
+        trust = partial(authorities, ca_file, verify, identity or Identity()) if parts.scheme == "https" else None
+        self._session = Session(self.url, login, trust, proxy, connect_timeout_s, timeout_s)
         self._owner = owner
-        self._timeouts_s = (connect_timeout_s, timeout_s)
-        self._has_digest_login = False
-        self._takes_chunks: bool | None = None
         self._relay_now = 0.0
-        self._client: httpx.Client | None = None
+        self._parent: WebdavStore | None = None
 
     def get(self, name: str) -> BinaryIO:
-        url = self._url(name)
-        response = self._request("GET", url, is_stream=True)
-        if response.status_code == 404:
-            self._must_exist()
-            # Some servers delete what a move replaces before they move: a second look is past that moment.
-            response = self._request("GET", url, is_stream=True)
-        if response.status_code == 404:
-            raise Missing(where=self.url, name=name)
+        response = self._fetch(name)
         try:
             if response.status_code != 200:
                 raise self._refusal(response)
@@ -94,7 +92,19 @@ class WebdavStore(BlobStore):
         except BaseException:
             response.close()
             raise
-        return body_stream(response.iter_raw(), length, self.url, response.close, self._errors)
+        return body_stream(response.iter_raw(), length, self.url, response.close, self._session.errors)
+
+    def get_range(self, name: str, offset: int, length: int) -> bytes:
+        response = self._fetch(name, {"Range": range_header(offset, length)})
+        if response.status_code == 416:
+            return b""
+        with closing(response), self._session.errors():
+            if response.status_code not in (200, 206):
+                raise self._refusal(response)
+            is_part = response.status_code == 206
+            told = response.headers.get("content-range", "nothing") if is_part else ""
+            size = None if is_part else self._length(name, response)
+            return take_part(response.iter_raw(), told, size, offset, length, self.url)
 
     def put(self, name: str, source: BinaryIO) -> int:
         self._url(name)
@@ -102,12 +112,13 @@ class WebdavStore(BlobStore):
         temporary = self._temporary()
         with self._removed_on_failure(temporary):
             if len(head) < HEAD:
-                sent = self._send(temporary, head)
-            elif self._chunks_work(temporary):
-                sent = self._send_chunks(temporary, head, source)
+                sent = self._in_place(lambda: self._send(temporary, head))
             else:
-                sent = self._send_collected(temporary, head, source)
+                # What is read once cannot be sent again when the collection was made.
+                self._must_be_made()
+                sent = self._send_large(temporary, head, source)
             self._move(temporary, name, sent)
+        self._session.made.add(self._collection)
         return sent
 
     def create(self, name: str, data: bytes) -> bool:
@@ -115,7 +126,7 @@ class WebdavStore(BlobStore):
         self._url(name)
         temporary = self._temporary()
         with self._removed_on_failure(temporary):
-            self._send(temporary, data)
+            self._in_place(lambda: self._send(temporary, data))
             try:
                 response = self._move_request(temporary, name, "F")
                 if response.is_success:
@@ -132,17 +143,37 @@ class WebdavStore(BlobStore):
         return False
 
     def delete(self, name: str) -> None:
-        response = self._request("DELETE", self._url(name))
+        response = self._session.request("DELETE", self._url(name))
         if not response.is_success and response.status_code not in (404, 410):
             raise self._refusal(response)
 
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
         found = [
             blob
-            for blob in self._propfind(self._collection, "1")
+            for blob in self._propfind(self._collection, "1").blobs()
             if blob.name.startswith(prefix) and not blob.name.startswith(TEMPORARY)
         ]
         yield from sorted(found, key=lambda blob: blob.name)
+
+    def within(self, directory: str) -> WebdavStore:
+        inner = self
+        for component in validate_directory(directory).split("/"):
+            outer, inner = inner, copy(inner)
+            inner._parent = outer
+            inner._collection = f"{outer._collection}{quote(component, safe='')}/"
+            inner.url = inner._collection.rstrip("/")
+        return inner
+
+    def list_below(self) -> Iterator[BlobInfo]:
+        directories = self._propfind(self._collection, "1").collections()
+        with ThreadPoolExecutor(ASKED_TOGETHER, "list") as pool:
+            asked = [pool.submit(self._list_one, directory) for directory in directories]
+            try:
+                found = [blob for each in asked for blob in each.result()]
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        yield from found
 
     def info(self, name: str) -> BlobInfo | None:
         url = self._url(name)
@@ -154,11 +185,11 @@ class WebdavStore(BlobStore):
                 found = self._propfind(url, "0")
             except Missing:
                 return None
-        return next(iter(found), None)
+        return next(iter(found.blobs()), None)
 
     def sweep(self, older_than_s: float) -> int:
         removed = 0
-        remnants = [blob for blob in self._propfind(self._collection, "1") if blob.name.startswith(TEMPORARY)]
+        remnants = [blob for blob in self._propfind(self._collection, "1").blobs() if blob.name.startswith(TEMPORARY)]
         now = self._relay_now + DATE_LAG_S
         for blob in remnants:
             if is_own(blob.name, self._owner) or now - (blob.mtime or 0.0) >= older_than_s:
@@ -167,13 +198,11 @@ class WebdavStore(BlobStore):
         return removed
 
     def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        self._session.close()
 
     def make_relay(self) -> None:
         """Create the collection; no error if it is there.  Its parent must exist."""
-        response = self._request("MKCOL", self._collection)
+        response = self._session.request("MKCOL", self._collection)
         if not response.is_success and response.status_code != 405:
             raise self._refusal(response)
 
@@ -182,41 +211,6 @@ class WebdavStore(BlobStore):
 
     def _temporary(self) -> str:
         return temporary_name(self._owner)
-
-    def _connected(self) -> httpx.Client:
-        if self._client is None:
-            import httpx
-
-            from .webdav_answers import bound_answers
-
-            connect_s, other_s = self._timeouts_s
-            self._client = httpx.Client(
-                auth=self._authentication(),
-                verify=self._is_encrypted and authorities(self._ca_file, self._verify, self._identity),
-                proxy=self._proxy if self._proxy != "none" else None,
-                trust_env=self._proxy is None,
-                timeout=httpx.Timeout(other_s, connect=connect_s),
-                headers={"Accept-Encoding": "identity", "User-Agent": "escale"},
-                event_hooks={"response": [bound_answers(self.url)]},
-            )
-        return self._client
-
-    def _authentication(self) -> httpx.Auth | None:
-        """Basic goes along from the first request on, which saves asking and a body that is sent twice."""
-        import httpx
-
-        if self._login is None:
-            return None
-        return httpx.DigestAuth(*self._login) if self._has_digest_login else httpx.BasicAuth(*self._login)
-
-    def _must_log_in_otherwise(self, response: httpx.Response) -> bool:
-        """Whether the server wants Digest instead of Basic; from now on it gets that."""
-        wanted = response.headers.get("www-authenticate", "").lower()
-        if self._login is None or self._has_digest_login or "digest" not in wanted or "basic" in wanted:
-            return False
-        self._has_digest_login = True
-        self.close()
-        return True
 
     def _length(self, name: str, response: httpx.Response) -> int | None:
         """Bytes of the body of an answer; None if it tells its end itself, in chunks."""
@@ -227,32 +221,57 @@ class WebdavStore(BlobStore):
         # It ends where the connection does, as it would if it was cut: somebody has to say how much there is.
         return self._size(name)
 
-    def _request(
-        self,
-        method: str,
-        url: str,
-        *,
-        content: bytes | Iterable[bytes] | None = None,
-        headers: dict[str, str] | None = None,
-        is_stream: bool = False,
-    ) -> httpx.Response:
-        """The answer; that of a stream is still to be read, and to be closed, if it is a good one."""
-        with self._errors():
-            client = self._connected()
-            request = client.build_request(method, url, content=content, headers=headers)
-            response = client.send(request, stream=is_stream)
-            if not response.is_success:
-                with closing(response):
-                    response.read()
-            if response.status_code == 401 and self._must_log_in_otherwise(response):
-                return self._request(method, url, content=content, headers=headers, is_stream=is_stream)
+    def _fetch(self, name: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        url = self._url(name)
+        response = self._session.request("GET", url, headers=headers, is_stream=True)
+        if response.status_code == 404:
+            self._must_exist()
+            # Some servers delete what a move replaces before they move: a second look is past that moment.
+            response = self._session.request("GET", url, headers=headers, is_stream=True)
+        if response.status_code == 404:
+            raise Missing(where=self.url, name=name)
         return response
 
-    def _propfind(self, url: str, depth: str) -> Sequence[BlobInfo]:
-        """The files the server names; Missing, or NoSuchRelay for the collection itself."""
+    def _list_one(self, directory: str) -> Sequence[BlobInfo]:
+        """The blobs of one collection in ours, of which there are none if it has gone."""
+        try:
+            found = self._propfind(f"{self._collection}{quote(directory, safe='')}/", "1").blobs()
+        except Missing:
+            return []
+        return [replace(blob, name=f"{directory}/{blob.name}") for blob in found if not blob.name.startswith(TEMPORARY)]
+
+    def _in_place(self, act: Callable[[], Result]) -> Result:
+        """Do something in our collection, and once more if it had to be made for that."""
+        try:
+            return act()
+        except (NoSuchRelay, Refused):
+            # Refused, if somebody else made it after it was missed and before we looked why.
+            if self._parent is None:
+                raise
+        self._make()
+        return act()
+
+    def _must_be_made(self) -> None:
+        if self._parent is not None and self._collection not in self._session.made:
+            self._make()
+
+    def _make(self) -> None:
+        """Make our collection and those above it that are lacking, but never that of the relay."""
+        if self._parent is None:
+            self._must_exist()
+            return
+        response = self._session.request("MKCOL", self._collection)
+        if response.status_code in (403, 404, 409):
+            self._parent._make()
+            response = self._session.request("MKCOL", self._collection)
+        if not response.is_success and response.status_code != 405:
+            raise self._refusal(response)
+
+    def _propfind(self, url: str, depth: str) -> Multistatus:
+        """What the server tells; Missing, or NoSuchRelay for the collection itself."""
         headers = {"Depth": depth, "Content-Type": "application/xml; charset=utf-8"}
-        response = self._request("PROPFIND", url, content=PROPERTIES, headers=headers, is_stream=True)
-        with self._errors(), closing(response):
+        response = self._session.request("PROPFIND", url, content=PROPERTIES, headers=headers, is_stream=True)
+        with self._session.errors(), closing(response):
             if response.status_code == 404:
                 if url == self._collection:
                     raise NoSuchRelay(where=self.url, reason="the server knows no such collection")
@@ -260,10 +279,14 @@ class WebdavStore(BlobStore):
             if response.status_code != 207:
                 raise self._refusal(response)
             self._note_time(response)
-            return Multistatus(self.url, response.iter_bytes()).blobs()
+            return Multistatus(self.url, response.iter_bytes())
 
     def _must_exist(self) -> None:
-        self._propfind(self._collection, "0")
+        """NoSuchRelay unless the collection is there that has to be: ours, or the one that we are within."""
+        if self._parent is not None:
+            self._parent._must_exist()
+        else:
+            self._propfind(self._collection, "0")
 
     def _note_time(self, response: httpx.Response) -> None:
         with suppress(KeyError, ValueError, ArithmeticError):
@@ -273,23 +296,28 @@ class WebdavStore(BlobStore):
         headers = {"Content-Type": "application/octet-stream"}
         if length is not None:
             headers["Content-Length"] = str(length)
-        response = self._request("PUT", self._url(name), content=data, headers=headers)
+        response = self._session.request("PUT", self._url(name), content=data, headers=headers)
         if not response.is_success:
             raise self._refusal(response)
         return len(data) if isinstance(data, bytes) else 0
 
+    def _send_large(self, temporary: str, head: bytes, source: BinaryIO) -> int:
+        if self._chunks_work(temporary):
+            return self._send_chunks(temporary, head, source)
+        return self._send_collected(temporary, head, source)
+
     def _chunks_work(self, temporary: str) -> bool:
         """Try once, with a few bytes under a name that is overwritten next.  This settles the log-in, too."""
-        if self._takes_chunks is None or self._has_digest_login:
+        if self._session.takes_chunks is None or self._session.has_digest_login:
             try:
                 self._send(temporary, [TRIAL])
-                self._takes_chunks = self._size(temporary) == len(TRIAL)
+                self._session.takes_chunks = self._size(temporary) == len(TRIAL)
             except Refused:
-                self._takes_chunks = False
-        return self._takes_chunks
+                self._session.takes_chunks = False
+        return self._session.takes_chunks
 
     def _send_chunks(self, temporary: str, head: bytes, source: BinaryIO) -> int:
-        counted = _Counted(self.url, head, source)
+        counted = CountedUpload(self.url, head, source)
         self._send(temporary, counted)
         stored = self._size(temporary)
         if stored != counted.given:
@@ -308,7 +336,7 @@ class WebdavStore(BlobStore):
         return length
 
     def _size(self, name: str) -> int:
-        blob = next(iter(self._propfind(self._url(name), "0")), None)
+        blob = next(iter(self._propfind(self._url(name), "0").blobs()), None)
         return blob.size if blob is not None else -1
 
     def _move(self, temporary: str, name: str, size: int) -> None:
@@ -324,7 +352,7 @@ class WebdavStore(BlobStore):
 
     def _move_request(self, temporary: str, name: str, overwrite: str) -> httpx.Response:
         headers = {"Destination": self._url(name), "Overwrite": overwrite}
-        return self._request("MOVE", self._url(temporary), headers=headers)
+        return self._session.request("MOVE", self._url(temporary), headers=headers)
 
     @contextmanager
     def _removed_on_failure(self, temporary: str) -> Iterator[None]:
@@ -351,7 +379,7 @@ class WebdavStore(BlobStore):
         if status == 413:
             return Refused(where=self.url, reason=f"the server limits the size of uploads: {reason}")
         if status in (404, 405, 409, 500) and response.request.method in ("PUT", "MOVE"):
-            self._must_exist()
+            self._propfind(self._collection, "0")
         if response.request.method == "MKCOL" and status == 409:
             return NoSuchRelay(where=self.url, reason="the collection above it does not exist")
         if status in (408, 423, 425, 429) or status >= 500:
@@ -359,34 +387,3 @@ class WebdavStore(BlobStore):
         if response.has_redirect_location:
             reason = f"{reason}, it lies at {response.headers['location']}"
         return Refused(where=self.url, reason=reason)
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Translate the library's errors; those of a source that is being read pass."""
-        import httpx
-
-        try:
-            yield
-        except (httpx.HTTPError, httpx.StreamError) as error:
-            must_be_trusted(self.url, error)
-            raise Unreachable(where=self.url, reason=str(error) or type(error).__name__) from error
-        except httpx.InvalidURL as error:
-            raise Refused(where=self.url, reason=f"not an address: {error}") from error
-
-
-class _Counted:
-    """The first bytes and the rest of a source as pieces, counted.  They are there once only."""
-
-    def __init__(self, where: str, head: bytes, source: BinaryIO) -> None:
-        self._where = where
-        self._head = io.BytesIO(head)
-        self._source = source
-        self.given = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        if self.given:
-            raise Unreachable(where=self._where, reason="it wants an upload a second time, after another log-in")
-        for stream in (self._head, self._source):
-            for piece in pieces_of(stream):
-                self.given += len(piece)
-                yield piece

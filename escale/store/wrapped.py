@@ -10,8 +10,9 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field
-from typing import BinaryIO, TypeVar, cast
+from typing import BinaryIO, Self, TypeVar, cast
 
 from ..clock import Backoff, Clock
 from ..errors import Missing, StoreError, Unreachable
@@ -35,6 +36,9 @@ class WrapperStore(BlobStore):
     def get(self, name: str) -> BinaryIO:
         return self.inner.get(name)
 
+    def get_range(self, name: str, offset: int, length: int) -> bytes:
+        return self.inner.get_range(name, offset, length)
+
     def put(self, name: str, source: BinaryIO) -> int:
         return self.inner.put(name, source)
 
@@ -46,6 +50,16 @@ class WrapperStore(BlobStore):
 
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
         return self.inner.list(prefix)
+
+    def within(self, directory: str) -> Self:
+        """The same wrapper around what is within; whatever else it holds is shared."""
+        store = copy(self)
+        store.inner = self.inner.within(directory)
+        store.url = store.inner.url
+        return store
+
+    def list_below(self) -> Iterator[BlobInfo]:
+        return self.inner.list_below()
 
     def info(self, name: str) -> BlobInfo | None:
         return self.inner.info(name)
@@ -72,6 +86,9 @@ class RetryingStore(WrapperStore):
 
     def get(self, name: str) -> BinaryIO:
         return self._persist(lambda: self.inner.get(name))
+
+    def get_range(self, name: str, offset: int, length: int) -> bytes:
+        return self._persist(lambda: self.inner.get_range(name, offset, length))
 
     def put(self, name: str, source: BinaryIO) -> int:
         if not _can_rewind(source):
@@ -110,6 +127,9 @@ class RetryingStore(WrapperStore):
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
         # A listing that breaks off is begun again, so none of it is given away before it is complete.
         return iter(self._persist(lambda: tuple(self.inner.list(prefix))))
+
+    def list_below(self) -> Iterator[BlobInfo]:
+        return iter(self._persist(lambda: tuple(self.inner.list_below())))
 
     def info(self, name: str) -> BlobInfo | None:
         return self._persist(lambda: self.inner.info(name))
@@ -176,6 +196,16 @@ class CountingStore(WrapperStore):
         self.traffic.down.seconds += self._clock.monotonic() - began
         return stream_of(_Received(stream, self._clock, self.traffic.down))
 
+    def get_range(self, name: str, offset: int, length: int) -> bytes:
+        self.traffic.requests["get_range"] += 1
+        began = self._clock.monotonic()
+        try:
+            part = self.inner.get_range(name, offset, length)
+        finally:
+            self.traffic.down.seconds += self._clock.monotonic() - began
+        self.traffic.down.bytes += len(part)
+        return part
+
     def put(self, name: str, source: BinaryIO) -> int:
         self.traffic.requests["put"] += 1
         began = self._clock.monotonic()
@@ -193,6 +223,9 @@ class CountingStore(WrapperStore):
 
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
         return iter(self._timed("list", lambda: tuple(self.inner.list(prefix))))
+
+    def list_below(self) -> Iterator[BlobInfo]:
+        return iter(self._timed("list_below", lambda: tuple(self.inner.list_below())))
 
     def info(self, name: str) -> BlobInfo | None:
         return self._timed("info", lambda: self.inner.info(name))

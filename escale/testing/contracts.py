@@ -15,23 +15,24 @@ A test that a backend cannot have is set to None in the subclass, with the reaso
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import threading
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import BinaryIO, TypeVar, cast
 
 from ..errors import Missing, NoSuchRelay, Refused, Unreachable
-from ..store.blob import TEMPORARY, BlobInfo, BlobStore
+from ..store.blob import TEMPORARY, BlobStore
 from ..stream import PIECE
-
-OpenStore = Callable[[], BlobStore]
-Error = TypeVar("Error", bound=Exception)
-
-MIB = 1024 * 1024
+from .contracts_below import DirectoriesContract
+from .contracts_below import OpenStore as OpenStore
+from .expectations import MIB as MIB
+from .expectations import Background, SourceFailed, close, info
+from .expectations import Stream as Stream
+from .expectations import as_file as as_file
+from .expectations import raised as raised
+from .expectations import whole as whole
 
 AWKWARD_NAMES = (
     "with spaces in it",
@@ -57,31 +58,7 @@ AWKWARD_NAMES = (
 )
 
 
-class Stream:
-    """A source of `size` reproducible bytes that gives short reads and forgets what it gave."""
-
-    def __init__(self, size: int, fails_at: int | None = None) -> None:
-        self.left = size
-        self.given = 0
-        self.digest = hashlib.sha256()
-        self._fails_at = fails_at
-
-    def read(self, size: int = -1) -> bytes:
-        if self._fails_at is not None and self.given >= self._fails_at:
-            raise SourceFailed(errno.ENOENT, "the disk was pulled out")
-        piece = min(self.left, size if size >= 0 else self.left, 1 if self.given == 0 else 100_000)
-        data = (hashlib.sha256(str(self.given).encode()).digest() * (piece // 32 + 1))[:piece]
-        self.left -= piece
-        self.given += piece
-        self.digest.update(data)
-        return data
-
-
-class SourceFailed(OSError):
-    """The user's file could not be read on: an error of the system, and not of the store that called for it."""
-
-
-class BlobStoreContract:
+class BlobStoreContract(DirectoriesContract):
     """The promises of `BlobStore`, one test each."""
 
     memory_max = 16 * MIB
@@ -327,28 +304,6 @@ class BlobStoreContract:
         raised(NoSuchRelay, lambda: no_relay.info("name"))
 
 
-class Background:
-    """A thread that starts at once and whose failure comes out of `join`."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._work = work
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._work()
-        except BaseException as failure:
-            self._failure = failure
-
-    def join(self) -> None:
-        self._thread.join(120)
-        assert not self._thread.is_alive(), "still busy after two minutes"
-        if self._failure is not None:
-            raise self._failure
-
-
 def race_to_create(stores: Sequence[BlobStore], name: str) -> list[bytes]:
     """Let all create one name at the same moment; the contents of those who were told that they did."""
     start = threading.Barrier(len(stores))
@@ -365,35 +320,3 @@ def race_to_create(stores: Sequence[BlobStore], name: str) -> list[bytes]:
     for racer in racers:
         racer.join()
     return winners
-
-
-def as_file(stream: Stream) -> BinaryIO:
-    """A `Stream` under the type that `put` declares; it needs nothing but `read`."""
-    return cast(BinaryIO, stream)
-
-
-def whole(stream: Stream) -> bytes:
-    """All bytes of a stream."""
-    return b"".join(iter(lambda: stream.read(PIECE), b""))
-
-
-def info(store: BlobStore, name: str) -> BlobInfo:
-    """What the store says of a blob that must be there."""
-    found = store.info(name)
-    assert found is not None, name
-    return found
-
-
-def close(*stores: BlobStore) -> None:
-    """Let go of all their connections."""
-    for store in stores:
-        store.close()
-
-
-def raised(kind: type[Error], act: Callable[[], object]) -> Error:
-    """The error that `act` raises, which must be of this kind."""
-    try:
-        act()
-    except kind as error:
-        return error
-    raise AssertionError(f"{kind.__name__} was not raised")

@@ -38,6 +38,12 @@ class HookedStore(BlobStore):
         self._after("get", name)
         return stream
 
+    def get_range(self, name: str, offset: int, length: int) -> bytes:
+        self._before("get_range", name)
+        part = self._inner.get_range(name, offset, length)
+        self._after("get_range", name)
+        return part
+
     def put(self, name: str, source: BinaryIO) -> int:
         self._before("put", name)
         sent = self._inner.put(name, source)
@@ -61,6 +67,17 @@ class HookedStore(BlobStore):
         self._after("list", prefix)
         return iter(found)
 
+    def within(self, directory: str) -> BlobStore:
+        """The same hooks hear of the whole name, "directory/name"."""
+        inner = self._inner.within(directory)
+        return HookedStore(inner, _below(directory, self._before), _below(directory, self._after))
+
+    def list_below(self) -> Iterator[BlobInfo]:
+        self._before("list_below", "")
+        found = [*self._inner.list_below()]
+        self._after("list_below", "")
+        return iter(found)
+
     def info(self, name: str) -> BlobInfo | None:
         self._before("info", name)
         found = self._inner.info(name)
@@ -72,6 +89,13 @@ class HookedStore(BlobStore):
         swept = self._inner.sweep(older_than_s)
         self._after("sweep", TEMPORARY)
         return swept
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def _below(directory: str, hook: Callable[[str, str], None]) -> Callable[[str, str], None]:
+    return lambda verb, name: hook(verb, f"{directory}/{name}")
 
 
 class Fuse:

@@ -86,6 +86,10 @@ class Scheduler:
         actor: _Actor | None = getattr(self._here, "actor", None)
         return actor.name if actor is not None else ""
 
+    def act_for(self, name: str) -> None:
+        """The thread that calls this moves as that act from now on: one of its own, which it waits for meanwhile."""
+        self._here.actor = self._actors[name]
+
     def hang(self) -> None:
         """The act that calls this goes no further until somebody lets it `resume`: a process that is paused."""
         actor: _Actor = self._here.actor

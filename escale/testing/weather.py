@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -48,7 +49,8 @@ class Late:
     def arrive(self, inner: BlobStore) -> None:
         """All that was late is there, in its order."""
         for name, data in self.waiting:
-            inner.write_bytes(name, data)
+            directory, _, own = name.rpartition("/")
+            (inner.within(directory) if directory else inner).write_bytes(own, data)
         self.waiting.clear()
 
     def forget(self, name: str) -> None:
@@ -66,16 +68,26 @@ class WeatherStore(HookedStore):
     def __init__(self, inner: BlobStore, choices: Choices, odds: Odds, late: Late | None = None) -> None:
         super().__init__(inner, self._gust, self._lull)
         self._choices = choices
-        self._odds = odds
+        self._sky = _Sky(odds)
         self._late = late or Late()
-        self._listings: dict[str, list[BlobInfo]] = {}
+        self._listings: dict[str, Sequence[BlobInfo]] = {}
+        self._relay = inner
+        self._above = ""
 
     def calm(self) -> None:
-        """From now on everything works."""
-        self._odds = Odds()
+        """From now on everything works, here and in all directories."""
+        self._sky.odds = Odds()
+
+    def within(self, directory: str) -> WeatherStore:
+        store = copy(self)
+        store._inner = self._inner.within(directory)
+        store.url = store._inner.url
+        store._above = f"{self._above}{directory}/"
+        store._before, store._after = store._gust, store._lull
+        return store
 
     def put(self, name: str, source: BinaryIO) -> int:
-        odds, happens = self._odds, self._choices.happens
+        odds, happens = self._sky.odds, self._choices.happens
         if happens(odds.is_full):
             raise NoRelaySpace(where=self.url, reason="simulated")
         if happens(odds.tears):
@@ -83,35 +95,47 @@ class WeatherStore(HookedStore):
             self._inner.write_bytes(f"{TEMPORARY}{name}", data[: len(data) // 2])
             raise self._unreachable("put", name)
         if not happens(odds.delays):
-            self._late.forget(name)
+            self._late.forget(self._above + name)
             return super().put(name, source)
         data = _whole(source)
         self._gust("put", name)
         self._late.left = int(self._choices.choose(DELAYS))
-        self._late.waiting.append((name, data))
+        self._late.waiting.append((self._above + name, data))
         return len(data)
 
     def delete(self, name: str) -> None:
         super().delete(name)
-        self._late.forget(name)
+        self._late.forget(self._above + name)
 
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
-        now = [*super().list(prefix)]
-        known = self._listings.get(prefix)
-        self._listings[prefix] = now
-        return iter(now if known is None or not self._choices.happens(self._odds.is_stale) else known)
+        return self._seen(self._above + prefix, [*super().list(prefix)])
+
+    def list_below(self) -> Iterator[BlobInfo]:
+        return self._seen(f"{self._above}*/", [*super().list_below()])
+
+    def _seen(self, listing: str, now: Sequence[BlobInfo]) -> Iterator[BlobInfo]:
+        known = self._listings.get(listing)
+        self._listings[listing] = now
+        return iter(now if known is None or not self._choices.happens(self._sky.odds.is_stale) else known)
 
     def _gust(self, verb: str, name: str) -> None:
-        self._late.pass_by(self._inner)
-        if self._choices.happens(self._odds.fails):
+        self._late.pass_by(self._relay)
+        if self._choices.happens(self._sky.odds.fails):
             raise self._unreachable(verb, name)
 
     def _lull(self, verb: str, name: str) -> None:
-        if self._choices.happens(self._odds.loses_reply):
+        if self._choices.happens(self._sky.odds.loses_reply):
             raise self._unreachable(verb, name)
 
     def _unreachable(self, verb: str, name: str) -> Unreachable:
-        return Unreachable(where=self.url, reason=f"simulated at {verb} {name}")
+        return Unreachable(where=self.url, reason=f"simulated at {verb} {self._above}{name}")
+
+
+@dataclass(slots=True)
+class _Sky:
+    """The weather of now, over all directories."""
+
+    odds: Odds
 
 
 class TornStore(HookedStore):
@@ -120,6 +144,9 @@ class TornStore(HookedStore):
     def __init__(self, inner: BlobStore, tears: Callable[[str], bool]) -> None:
         super().__init__(inner)
         self._tears = tears
+
+    def within(self, directory: str) -> TornStore:
+        return TornStore(self._inner.within(directory), lambda name: self._tears(f"{directory}/{name}"))
 
     def put(self, name: str, source: BinaryIO) -> int:
         if not self._tears(name):

@@ -13,6 +13,7 @@ from escale.conf.load import load
 from .support import SECTION, load_text, write
 
 S = SECTION
+B = "[b]\nrole = backup\npath = a\nstore = /s\npassphrase = literal: x\n"
 REMOTE = "[a]\nlocal path = a\naddress = sftp://host/relay\n"
 
 CASES: list[tuple[str, str, int, int]] = [
@@ -90,6 +91,17 @@ CASES: list[tuple[str, str, int, int]] = [
     ("C226", S + "user =\n", 6, 1),
     ("C301", S + "push only = yes\nwrite only = yes\n", 7, 14),
     ("C302", S + "mode = download\nread only = yes\n", 6, 8),
+    ("C104", "[b]\nrole = backup\nstore = /s\npassphrase = literal: x\n", 1, 2),
+    ("C104", "[b]\nrole = backup\npath = a\npassphrase = literal: x\n", 1, 2),
+    ("C213", B + "keep = some\n", 6, 8),
+    ("C214", B + "schedule = daily 25:00\n", 6, 12),
+    ("C303", B.replace("passphrase = literal: x\n", ""), 1, 2),
+    ("C310", B.replace("= /s", "= ./a/s"), 4, 9),
+    ("C310", S + B.replace("= /s", "= ./relay"), 9, 9),
+    ("C318", B + "of = a\n", 6, 6),
+    ("C318", B.replace("path = a", "of = nobody"), 3, 6),
+    ("C318", B + "mode = upload\n", 6, 1),
+    ("C318", S + "keep = 3 last\n", 6, 1),
     ("C303", S + "encryption = on\n", 6, 14),
     ("C304", REMOTE.replace("sftp", "ftp") + "keyfile = key\n", 4, 11),
     ("C305", S + S.replace("[a]", "[b]").replace("= a", "= a/b").replace("= me", "= you"), 7, 14),

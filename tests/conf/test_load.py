@@ -15,8 +15,9 @@ from escale.conf.compose import FOLDED
 from escale.conf.keys import OPTION, Scope
 from escale.conf.limits import MaxDelete
 from escale.conf.load import load
-from escale.conf.settings import Config, Section
+from escale.conf.settings import BackupSection, Config, Section
 from escale.conf.table import KEYS
+from escale.conf.table_backup import IN_BACKUPS, ONLY_BACKUPS
 
 from .support import SECTION, config_of, load_text, write
 
@@ -86,7 +87,9 @@ VALUES = {
 }
 """For each key a value other than its default."""
 
-ALIASES = [(key, name) for key in KEYS if key is not OPTION for name in key.names]
+BACKUP_NAMES = ONLY_BACKUPS | {"role"}
+
+ALIASES = [(key, name) for key in KEYS if key is not OPTION and key.name not in BACKUP_NAMES for name in key.names]
 
 
 @pytest.fixture
@@ -99,9 +102,12 @@ def test_the_dataclasses_have_the_keys_of_the_table() -> None:
     """One key table: what it has and the settings have not, or the other way round, fails here."""
     rows = [key for key in KEYS if key.has_effect and key is not OPTION and key.name not in FOLDED]
     program = {key.attribute for key in rows if key.scope is Scope.PROGRAM}
-    section = {key.attribute for key in rows if key.scope is not Scope.PROGRAM}
-    assert {field.name for field in dataclasses.fields(Config)} == program | {"path", "sections", "effective"}
+    section = {key.attribute for key in rows if key.scope is not Scope.PROGRAM and key.name not in BACKUP_NAMES}
+    parts = {"path", "sections", "backups", "effective"}
+    assert {field.name for field in dataclasses.fields(Config)} == program | parts
     assert {field.name for field in dataclasses.fields(Section)} == section | {"name", "options", "effective"}
+    backup = {key.attribute for key in rows if key.name in IN_BACKUPS - {"role", "of", "local path"}} | {"paths"}
+    assert {field.name for field in dataclasses.fields(BackupSection)} == backup | {"name", "options", "effective"}
 
 
 def test_names_and_aliases_are_unambiguous() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from escale.store.remote import FsspecStore
+from escale.store.fsspec import FsspecStore
 from escale.testing.contracts import BlobStoreContract, OpenStore
 
 from ..servers import Relay, Server
@@ -36,6 +36,7 @@ class TestMemoryDriver(FsspecContract):
     test_large_blob_in_bounded_memory = None
     # It makes directories as they are needed.
     test_no_such_relay = None
+    test_directories_of_no_relay = None
 
     @pytest.fixture
     def open_store(self) -> OpenStore:

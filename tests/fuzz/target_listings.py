@@ -12,6 +12,7 @@ from escale.store import sftp_requests as sftp
 from escale.store.blob import BlobInfo
 from escale.store.ftp import FtpStore
 from escale.store.multistatus import Multistatus
+from escale.store.sftp_listing import list_directory
 
 from .ftp_script import SCRIPTS, FtpScript
 from .target import Target
@@ -128,7 +129,7 @@ def sftp_listing(data: bytes) -> bool:
 
     with sftp_answers(data) as answers:
         try:
-            return bool(sftp.list_directory(answers(), "/relay"))
+            return bool(list_directory(answers(), "/relay"))
         except (sftp.StatusError, *sftp.BROKEN, paramiko.SSHException, paramiko.SFTPError):
             return False
 

@@ -25,6 +25,7 @@ class CutLine:
         self.length: int | None = None
         self.said = 0
         self.is_silent = False
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._serve, daemon=True).start()
@@ -64,8 +65,7 @@ class CutLine:
 
     def _down(self, client: socket.socket, server: socket.socket) -> None:
         with client, server, suppress(OSError):
-            while (room := self._room()) and (data := server.recv(room)):
-                self.said += len(data)
+            while (room := self._room()) and (data := self._passed(server.recv(room))):
                 client.sendall(data)
             if not self.is_silent:
                 _hang_up(client)
@@ -73,6 +73,13 @@ class CutLine:
             _hang_up(server)
             while client.recv(65536):
                 pass
+
+    def _passed(self, data: bytes) -> bytes:
+        """What of it still passes: several connections may have waited for it with the same room."""
+        with self._lock:
+            data = data[: self._room()]
+            self.said += len(data)
+        return data
 
     def _room(self) -> int:
         return 65536 if self.length is None else max(0, min(65536, self.length - self.said))

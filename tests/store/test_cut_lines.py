@@ -32,8 +32,11 @@ VERBS: dict[str, Callable[[BlobStore], object]] = {
     "info": lambda store: store.info("name"),
     "info of nothing": lambda store: store.info("nothing"),
     "get": lambda store: store.read_bytes("name"),
+    "get range": lambda store: store.get_range("name", 50, 300),
+    "list below": lambda store: sorted(blob.name for blob in store.within("data").list_below()),
     "get of nothing": lambda store: store.read_bytes("nothing"),
     "put": lambda store: store.write_bytes("name", b"content" * 100),
+    "put within": lambda store: store.within("data/new").write_bytes("name", b"content" * 100),
     "large put": lambda store: store.put("large", io.BytesIO(bytes(LARGE))),
     "delete": lambda store: store.delete("deleted"),
 }
@@ -69,6 +72,7 @@ def store(relay: Relay, line: CutLine) -> Iterator[BlobStore]:
         store.write_bytes("name", b"content" * 100)
         for number in range(10):
             store.write_bytes(f"name-{number}", os.urandom(number))
+            store.within(f"data/{number}").write_bytes("name", os.urandom(number))
         yield store
 
 

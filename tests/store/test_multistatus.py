@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from escale.errors import Corrupt
+from escale.errors import Corrupt, Refused
 from escale.store import multistatus
 from escale.store.multistatus import Multistatus
 from escale.stream import pieces_of
@@ -20,6 +20,47 @@ def answer(href: str = "/relay/a", size: str = "5", date: str = "", encoding: st
         f"<propstat><prop><getcontentlength>{size}</getcontentlength><getlastmodified>{date}</getlastmodified>"
         "</prop></propstat></response></multistatus>"
     ).encode()
+
+
+def responses(*hrefs: str, status: str = "200 OK") -> bytes:
+    """Of collections, if they end with a slash, and of files."""
+    kinds = ["<collection/>" if href.endswith("/") else "" for href in hrefs]
+    each = "".join(
+        f"<response><href>{href}</href><propstat><prop><resourcetype>{kind}</resourcetype></prop>"
+        f"<status>HTTP/1.1 {status}</status></propstat></response>"
+        for href, kind in zip(hrefs, kinds, strict=True)
+    )
+    return f'<multistatus xmlns="DAV:">{each}</multistatus>'.encode()
+
+
+@pytest.mark.parametrize(
+    ("hrefs", "names"),
+    [
+        (["/relay/data/", "/relay/data/ab/", "/relay/data/name", "/relay/data/ac/"], ["ab", "ac"]),
+        (["/relay/data/ab/", "/relay/data/ac/", "/relay/data/"], ["ab", "ac"]),
+        (["/relay/data/"], []),
+        (["/", "/data/", "/da%2Fta/"], ["data", "da/ta"]),
+        (["http://host/behind/a/proxy/", "http://host/behind/a/proxy/data/"], ["data"]),
+        (["/data/data/", "/data/data/data/"], ["data"]),
+        (["/data/ab/", "/data/ac/"], ["ab", "ac"]),
+        ([], []),
+    ],
+)
+def test_collections_in_the_one_that_was_asked_for(hrefs: list[str], names: list[str]) -> None:
+    assert Multistatus("here", [responses(*hrefs)]).collections() == names
+
+
+def test_what_is_forbidden_is_not_nothing() -> None:
+    for status in ("403 Forbidden", "401 Unauthorized", "500 Oops", ""):
+        with pytest.raises(Refused, match=status or "says"):
+            Multistatus("here", [responses("/relay/data/", status=status)])
+        bare = f'<multistatus xmlns="DAV:"><response><href>/a</href><status>HTTP/1.1 {status}</status></response>'
+        with pytest.raises(Refused, match=status or "says"):
+            Multistatus("here", [f"{bare}</multistatus>".encode()])
+
+
+def test_what_went_away_meanwhile_is_left_out() -> None:
+    assert Multistatus("here", [responses("/relay/a", "/relay/b/", status="404 Not Found")]).blobs() == []
 
 
 def test_an_honest_answer() -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from escale.errors import ConfigError
 from escale.store.directory import DirectoryStore
+from escale.store.fsspec import FsspecStore
 from escale.store.ftp import FtpStore
 from escale.store.memory import MemoryStore
-from escale.store.remote import Address, FsspecStore, create_relay, open_store
+from escale.store.remote import Address, create_relay, open_store
 from escale.store.s3 import S3Store
 from escale.store.sftp import SftpStore
 from escale.store.webdav import WebdavStore

@@ -6,7 +6,8 @@ import pytest
 from paramiko import Message, SFTPError, SSHException
 
 from escale.store import sftp_requests as sftp
-from escale.store.sftp_requests import BROKEN, StatusError, attributes, list_directory
+from escale.store.sftp_listing import list_directory
+from escale.store.sftp_requests import BROKEN, StatusError, attributes
 from tests.fuzz import target_listings
 from tests.fuzz.bounds import bounded
 

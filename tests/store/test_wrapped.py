@@ -44,6 +44,8 @@ VERBS: dict[str, Callable[[BlobStore], object]] = {
     "delete": lambda store: store.delete("name"),
     "list": lambda store: list(store.list()),
     "info": lambda store: store.info("name"),
+    "get_range": lambda store: store.get_range("name", 1, 2),
+    "list_below": lambda store: list(store.list_below()),
 }
 
 
@@ -62,6 +64,7 @@ class TestWrappersKeepTheContract(BlobStoreContract):
     # The store in memory keeps what it is given.
     test_large_blob_in_bounded_memory = None
     test_no_such_relay = None
+    test_directories_of_no_relay = None
     test_temporary_names_are_hidden_and_swept = None
 
     @pytest.fixture
@@ -107,6 +110,13 @@ class TestRetrying:
         with pytest.raises(Refused):
             VERBS[verb](retrying(HookedStore(memory, before=failing)))
         assert failing.calls == 1
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_tries_again_within_a_directory(self, memory: MemoryStore, verb: str) -> None:
+        memory.within("data").write_bytes("name", b"content")
+        failing, clock = Failing(verb, ATTEMPTS - 1), SimClock()
+        VERBS[verb](retrying(HookedStore(memory, before=failing), clock).within("data"))
+        assert failing.calls == ATTEMPTS
 
     def test_put_is_rewound_to_where_it_began(self, memory: MemoryStore) -> None:
         source = io.BytesIO(b"skipped|sent")
@@ -192,6 +202,15 @@ class TestCounting:
         assert traffic.up.rate == pytest.approx(1e6, rel=0.01)
         assert traffic.down.rate == pytest.approx(1e6, rel=0.01)
         assert traffic.other_s == pytest.approx(0.1)
+
+    def test_directories_count_together(self, memory: MemoryStore) -> None:
+        store = CountingStore(memory, SimClock())
+        store.within("data").write_bytes("name", b"12345")
+        store.within("keys").write_bytes("name", b"123")
+        assert store.within("data").get_range("name", 1, 2) == b"23"
+        assert len(list(store.list_below())) == 2
+        assert dict(store.traffic.requests) == {"put": 2, "get_range": 1, "list_below": 1}
+        assert (store.traffic.up.bytes, store.traffic.down.bytes) == (8, 2)
 
     def test_little_tells_no_rate(self, memory: MemoryStore) -> None:
         clock = SimClock()

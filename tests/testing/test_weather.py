@@ -71,6 +71,33 @@ def test_what_is_late_and_was_deleted_never_shows():
     assert inner.blobs == {}
 
 
+def test_a_directory_has_the_weather_of_its_relay():
+    inner, late = MemoryStore(), Late()
+    store = WeatherStore(inner, Sure(), Odds(delays=ALWAYS), late)
+    data = store.within("data")
+    data.write_bytes("a", b"x")
+    assert [*data.list()] == [] and inner.blobs == {}
+    late.arrive(inner)
+    assert inner.within("data").read_bytes("a") == b"x"
+    store.calm()
+    data.write_bytes("b", b"x")
+    assert inner.within("data").read_bytes("b") == b"x"
+
+
+def test_a_listing_of_directories_is_stale_too():
+    inner = MemoryStore()
+    store = WeatherStore(inner, Sure(), Odds(is_stale=ALWAYS))
+    assert [*store.within("data").list_below()] == []
+    inner.within("data/ab").write_bytes("a", b"x")
+    assert [*store.within("data").list_below()] == []
+    assert [blob.name for blob in store.within("data").list_below()] == ["ab/a"]
+
+
+def test_failures_name_the_place():
+    with pytest.raises(Unreachable, match="put data/a"):
+        WeatherStore(MemoryStore(), Sure(), Odds(fails=ALWAYS)).within("data").write_bytes("a", b"x")
+
+
 def test_a_full_relay_says_so():
     with pytest.raises(NoRelaySpace):
         WeatherStore(MemoryStore(), Sure(), Odds(is_full=ALWAYS)).write_bytes("a", b"x")

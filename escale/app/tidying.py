@@ -1,0 +1,45 @@
+"""Tidying: versions that no rule keeps go, and then what no version needs any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..backup.forget import Forgetting, forget, plan_forget
+from ..backup.locks import RepositoryLocked, locked
+from ..backup.machine import Machine
+from ..backup.prune import Prune, Pruned
+from ..backup.repository import Repository
+from ..backup.versions import Versions
+from ..clock import Clock
+from .vault import Vault
+
+
+def plan_tidying(vault: Vault, repository: Repository, machine: Machine) -> Forgetting:
+    """Which versions of the section would go; those of other machines and other paths are not looked at."""
+    versions = [version for version in Versions(repository).all() if vault.is_of_section(version, machine)]
+    return plan_forget(versions, vault.keep)
+
+
+def tidy(
+    vault: Vault,
+    repository: Repository,
+    plan: Forgetting,
+    machine: Machine,
+    clock: Clock,
+    *,
+    is_approved: bool,
+    in_use: Callable[[RepositoryLocked], None] = lambda error: None,
+) -> Pruned:
+    """Carry the plan out; TooManyVersions if it takes much and nobody approved.
+
+    What was marked some time ago goes only while nobody else is at work; `in_use` is told if somebody is.
+    """
+    with locked(repository, machine, clock, exclusive=False):
+        forget(repository, plan, vault.heads(repository, machine, clock), is_approved=is_approved)
+    work = Prune(repository, machine, clock, connections=vault.connections)
+    done = work.mark()
+    try:
+        return done if done.damage else work.sweep()
+    except RepositoryLocked as error:
+        in_use(error)
+        return done

@@ -1,0 +1,154 @@
+"""Fetch: many blobs by few requests.  Blobs that lie near each other in a pack come with one, several at a time."""
+
+from __future__ import annotations
+
+import queue
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from ..errors import Missing, PeerError
+from .objects import Kind, Objects
+from .pack import BlobKind, PackedBlob
+from .repository import Repository
+
+GAP_BYTES = 128 << 10
+"""Bytes between two blobs that are rather read than asked around: 20 ms of 50 Mbit/s."""
+
+RANGE_BYTES = 8 << 20
+"""A request is not longer, unless one blob is: what several threads have in memory stays small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Neighbouring blobs of one pack, read together."""
+
+    pack: str
+    blobs: tuple[PackedBlob, ...]
+
+    @property
+    def offset(self) -> int:
+        return self.blobs[0].offset
+
+    @property
+    def length(self) -> int:
+        return self.blobs[-1].offset + self.blobs[-1].length - self.offset
+
+
+Receiver = Callable[[bytes, bytes], None]
+"""Called with a blob's id and its clear, verified bytes; from any thread, several at a time."""
+
+
+class Fetch:
+    """Reads from a repository over several connections; a context manager."""
+
+    def __init__(self, repository: Repository, connections: int) -> None:
+        self._repository = repository
+        self._pool = ThreadPoolExecutor(connections, "fetch")
+        self._width = connections
+        self._idle: queue.SimpleQueue[Objects] = queue.SimpleQueue()
+        self._all: list[Objects] = []
+        self._sizes: list[int] = []
+
+    def __enter__(self) -> Fetch:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        for objects in self._all:
+            objects.store.close()
+
+    @property
+    def bytes_read(self) -> int:
+        """From packs, so far."""
+        return sum(self._sizes)
+
+    def blobs(self, kind: BlobKind, ids: Iterable[bytes], receive: Receiver) -> dict[bytes, str]:
+        """Hand every blob to the receiver, in any order; returns those that nobody has whole, with the reason.
+
+        What the receiver raises, and what concerns the store as a whole (it does not answer, it refuses us), comes
+        through.
+        """
+        places, failed = self._placed(kind, ids)
+        running: set[Future[dict[bytes, str]]] = set()
+        try:
+            for one in ranges(places):
+                running.add(self._pool.submit(self._read, one, receive))
+                if len(running) > 2 * self._width:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        failed |= future.result()
+            for future in running:
+                failed |= future.result()
+        finally:
+            # However it ends, the receiver is not called any more afterwards.
+            for future in running:
+                future.cancel()
+            wait(running)
+        return failed
+
+    def _placed(self, kind: BlobKind, ids: Iterable[bytes]) -> tuple[dict[str, list[PackedBlob]], dict[bytes, str]]:
+        places: dict[str, list[PackedBlob]] = defaultdict(list)
+        failed = {}
+        for blob_id in ids:
+            found = self._repository.catalog.find(kind, blob_id)
+            if found:
+                places[found[0][0]].append(found[0][1])
+            else:
+                failed[blob_id] = "no index lists it"
+        return places, failed
+
+    def _read(self, one: Range, receive: Receiver) -> dict[bytes, str]:
+        objects = self._connection()
+        try:
+            data = memoryview(objects.read_part(Kind.PACK, one.pack, one.offset, one.length))
+        except (PeerError, Missing):
+            # One by one, for another pack may have what this one lacks.
+            data = memoryview(b"")
+        finally:
+            self._idle.put(objects)
+        self._sizes.append(len(data))
+        failed = {}
+        for blob in one.blobs:
+            start = blob.offset - one.offset
+            try:
+                clear = self._repository.opened(data[start : start + blob.length], blob, one.pack)
+            except PeerError:
+                try:
+                    clear = self._alone(blob)
+                except PeerError as error:
+                    failed[blob.id] = str(error)
+                    continue
+            receive(blob.id, clear)
+        return failed
+
+    def _alone(self, blob: PackedBlob) -> bytes:
+        objects = self._connection()
+        try:
+            return self._repository.load_blob(blob.kind, blob.id, objects)
+        finally:
+            self._idle.put(objects)
+
+    def _connection(self) -> Objects:
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            objects = self._repository.another_connection()
+            self._all.append(objects)
+            return objects
+
+
+def ranges(places: dict[str, list[PackedBlob]]) -> Iterator[Range]:
+    """The requests for these blobs, by pack."""
+    for pack, blobs in places.items():
+        group: list[PackedBlob] = []
+        for blob in sorted(blobs, key=lambda blob: blob.offset):
+            if group:
+                end = group[-1].offset + group[-1].length
+                is_far = blob.offset - end > GAP_BYTES
+                if is_far or blob.offset + blob.length - group[0].offset > RANGE_BYTES:
+                    yield Range(pack, tuple(group))
+                    group = []
+            group.append(blob)
+        yield Range(pack, tuple(group))

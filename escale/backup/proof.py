@@ -1,0 +1,137 @@
+"""Proof: before a version is called saved, the store is asked whether it has what the version relies on.
+
+A listing is compared with the index: every pack and every index file, sizes included.  Then a sample is read back and
+hashed: a pack of this run, and the next few of the older ones in the order of their names, so that after as many runs
+each of them was read.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..errors import Corrupt, EscaleError, Missing, PeerError, StoreError
+from .doomed import doomed
+from .objects import Kind
+from .pack import BlobKind, read_contents
+from .repository import Repository
+
+_LAST = "last pack read"
+_DAMAGED = "packs that were damaged"
+_RUNS = 64
+"""After so many runs each old pack was read; but not more than these at a time:"""
+_OLDER_MAX = 8
+
+
+def whole(paths: Sequence[str]) -> str:
+    """The note of a catalog that says below which tree of these paths every blob was known when it was saved."""
+    return "\n".join(("whole", *paths))
+
+
+class ProofFailed(StoreError):
+    """{where} does not keep what is stored there: {reason}"""
+
+    code = "B402"
+    advice = "No version was written by this run; older ones are untouched. Look at the disk, or for who deletes there."
+
+
+class Withdrawn(PeerError):
+    """{where} is not needed by any version so far, and may be removed"""
+
+    code = "B404"
+
+
+class Proof:
+    """For one run over a repository, by one thread."""
+
+    def __init__(self, repository: Repository, rng: random.Random | None = None) -> None:
+        self._repository = repository
+        self._rng = rng or random.SystemRandom()
+
+    def look(self) -> list[EscaleError]:
+        """Bring the catalog up to date before a run, and `missing` of the repository; returns what is damaged.
+
+        Here and below, Withdrawn is no damage, but what prune marked, or took out of the index: not to be relied on.
+        """
+        damaged: list[EscaleError] = [*self._repository.refresh()]
+        for pack in sorted(self._repository.catalog.packs().intersection(self._noted())):
+            damaged += self._read(pack)
+        return damaged + self._listed()
+
+    def prove(self, fresh: Mapping[str, int]) -> list[EscaleError]:
+        """After a run that stored the `fresh` packs; returns what was found to be damaged now and not before.
+
+        It is in `missing` then, so that another pass stores anew what this run needs of it.
+        """
+        damaged = [*self._unlisted(), *self._listed()]
+        for pack in self._sample(fresh):
+            damaged += self._read(pack)
+        return damaged
+
+    def doubt(self, kind: BlobKind, blob_id: bytes) -> None:
+        """A blob could not be read: whatever packs should have it are not to be relied on."""
+        self._repository.missing.update(pack for pack, _ in self._repository.catalog.find(kind, blob_id))
+
+    def _unlisted(self) -> list[EscaleError]:
+        """Bring the catalog up to date; returns what is wrong with the index, and which packs it has lost."""
+        repository, catalog = self._repository, self._repository.catalog
+        names, known = catalog.index_names(), catalog.packs() - repository.missing
+        damaged: list[EscaleError] = [*repository.refresh()]
+        lost, gone = known - catalog.packs(), names - catalog.index_names()
+        if not lost:
+            return damaged
+        # Prune takes packs out of the index, too; but not packs that stay.
+        left = lost.intersection(blob.name for blob in repository.objects.list(Kind.PACK)) - doomed(repository)
+        if left:
+            where = f"{repository.objects.url}/{Kind.INDEX.value}"
+            damaged += [Missing(where=where, name=name) for name in sorted(gone)]
+        return damaged + [Withdrawn(where=repository.objects.where(Kind.PACK, pack)) for pack in lost]
+
+    def _listed(self) -> list[EscaleError]:
+        """What a listing shows to be missing, of another size, or about to go."""
+        repository = self._repository
+        # Marks before packs: a mark goes after its pack.
+        marked = doomed(repository) & repository.catalog.packs() - repository.missing
+        repository.missing |= marked
+        sizes = {blob.name: blob.size for blob in repository.objects.list(Kind.PACK)}
+        damaged: list[EscaleError] = [Withdrawn(where=repository.objects.where(Kind.PACK, pack)) for pack in marked]
+        for pack, size in repository.catalog.pack_sizes().items():
+            if pack in repository.missing or sizes.get(pack) == size:
+                continue
+            if pack in sizes:
+                # restic may list a part of a pack only; its name tells whether it is whole.
+                damaged += self._read(pack)
+            else:
+                repository.missing.add(pack)
+                damaged.append(Missing(where=f"{repository.objects.url}/{Kind.PACK.value}", name=pack))
+        return damaged
+
+    def _sample(self, fresh: Mapping[str, int]) -> Iterator[str]:
+        repository = self._repository
+        if ours := sorted(set(fresh) - repository.missing):
+            yield self._rng.choice(ours)
+        older = sorted(repository.catalog.packs() - set(fresh) - repository.missing)
+        if not older:
+            return
+        last = repository.catalog.noted(_LAST) or self._rng.choice(older)
+        start = next((number for number, pack in enumerate(older) if pack > last), 0)
+        count = min(_OLDER_MAX, -(-len(older) // _RUNS))
+        chosen = (older[start:] + older[:start])[:count]
+        yield from chosen
+        repository.catalog.note(_LAST, chosen[-1])
+
+    def _read(self, pack: str) -> list[EscaleError]:
+        """Read a pack to its end; its name is the digest of its bytes."""
+        repository = self._repository
+        try:
+            data = repository.objects.read(Kind.PACK, pack)
+            read_contents(data, repository.master, repository.objects.where(Kind.PACK, pack))
+        except (Corrupt, Missing) as error:
+            repository.missing.add(pack)
+            repository.catalog.note(_DAMAGED, " ".join({*self._noted(), pack}))
+            return [error]
+        return []
+
+    def _noted(self) -> list[str]:
+        """Packs that were damaged when they were read last; a listing does not show it."""
+        return self._repository.catalog.noted(_DAMAGED).split()

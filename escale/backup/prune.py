@@ -1,0 +1,246 @@
+"""Prune: what no version needs goes, in two steps that lie days apart, beside writers that go on.
+
+`mark` (with a shared lock): packs of which nothing is needed are marked; of packs of which much is not needed the rest
+is stored anew first.  `sweep` (alone): packs whose mark is old enough are looked at again, with all versions of that
+moment.  What somebody needs after all is spared; the others go, first from the index, then themselves, then the mark.
+
+A pack that was put since the oldest writer at work began is not marked: what will need it is not written yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from threading import Lock
+
+from ..clock import Clock
+from ..errors import EscaleError, Missing, PeerError
+from .doomed import GRACE_S, Doomed, doomed
+from .fetch import Fetch, Receiver
+from .listing import take_from_index
+from .locks import RepositoryLock, locked, others_since
+from .machine import Machine
+from .objects import Kind
+from .pack import BlobKind, read_contents
+from .reach import Reached, reach, whole_packs
+from .repository import Repository
+from .writer import Writer
+
+WASTE_MAX = 0.3
+"""Of a pack, before the rest of it is worth to be stored anew."""
+
+TOGETHER = 8
+"""Packs whose rests are read at once."""
+
+
+@dataclass(slots=True)
+class Pruned:
+    """What was done.  Packs with their bytes: `marked` now, `deleted`; `spared`: were marked, and are needed;
+    `waiting`: how many marks are not old enough.  `repacked_bytes`: what was stored anew.
+
+    `damage`: if there is any, nothing was marked or deleted, for what cannot be read may need anything.
+    """
+
+    marked: dict[str, int] = field(default_factory=dict)
+    deleted: dict[str, int] = field(default_factory=dict)
+    spared: set[str] = field(default_factory=set)
+    waiting: int = 0
+    repacked_bytes: int = 0
+    damage: list[EscaleError] = field(default_factory=list)
+
+
+class Prune:
+    """For one repository, by one thread.  `connections`: for reading and for storing anew."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        machine: Machine,
+        clock: Clock,
+        *,
+        grace_s: float = GRACE_S,
+        threads: int = 2,
+        connections: int = 4,
+    ) -> None:
+        self._repository = repository
+        self._machine = machine
+        self._clock = clock
+        self._grace_s = grace_s
+        self._threads = threads
+        self._connections = connections
+        self._doomed = Doomed(repository, clock)
+        self._done = Pruned()
+        self._read: set[str] = set()
+
+    def run(self) -> Pruned:
+        """Both steps; RepositoryLocked if somebody works alone, or if there is something to delete and somebody works.
+
+        What `mark` did stays.
+        """
+        self.mark()
+        if not self._done.damage:
+            self.sweep()
+        return self._done
+
+    # --- the first step
+
+    def mark(self) -> Pruned:
+        """Mark what is not needed."""
+        with self._held(exclusive=False) as lock, Fetch(self._repository, self._connections) as fetch:
+            # Who is at work is looked for before versions are: who is done since has written his.
+            since = others_since(self._repository, self._machine, self._clock, lock)
+            reached = reach(self._repository, fetch, lock.renew)
+            if self._is_damaged(reached):
+                return self._done
+            marked = doomed(self._repository) & set(reached.packs)
+            settled = {pack for pack, mtime in reached.mtimes.items() if mtime is not None and mtime < since}
+            self._choose(reached, marked, settled, fetch, lock)
+        return self._done
+
+    def _choose(
+        self, reached: Reached, marked: set[str], settled: set[str], fetch: Fetch, lock: RepositoryLock
+    ) -> None:
+        catalog, wasteful = self._repository.catalog, self._wasteful(reached, marked, settled, lock)
+        catalog.hold(wasteful)
+        for pack in self._needed_after_all(sorted(marked)):
+            # A program that knows no marks relied on it.
+            self._spare(pack)
+        catalog.let_go(wasteful)
+        missing = {*self._repository.missing}
+        try:
+            self._store_anew(sorted(wasteful), fetch, lock)
+        finally:
+            self._repository.missing = missing
+        wasteful -= {*self._needed_after_all(sorted(wasteful))}
+        for pack in sorted(wasteful):
+            lock.renew()
+            self._doomed.mark(pack)
+            self._done.marked[pack] = reached.packs[pack]
+
+    def _wasteful(self, reached: Reached, marked: set[str], settled: set[str], lock: RepositoryLock) -> set[str]:
+        """Packs of which little is needed, or has to be: others have the rest, and these are whole."""
+        catalog, whole, damaged = self._repository.catalog, whole_packs(self._repository, reached.packs), set[str]()
+        while True:
+            catalog.hold(whole)
+            catalog.let_go(marked | damaged)
+            wasteful = set[str]()
+            # Packs that are full of what is needed are the last to go because others have the same.
+            for needed_bytes in (catalog.needed_bytes, catalog.needed_bytes_once):
+                needed = needed_bytes()
+                left = settled - marked - wasteful
+                wasteful |= {pack for pack in left if needed.get(pack, 0) <= (1 - WASTE_MAX) * reached.packs[pack]}
+                catalog.let_go(wasteful)
+            found = self._damaged(marked | wasteful, lock)
+            if not found:
+                return wasteful
+            damaged |= found
+
+    def _damaged(self, candidates: Iterable[str], lock: RepositoryLock) -> set[str]:
+        """What is to take the place of the candidates is read: the packs that are not whole are no holders then."""
+        catalog, objects = self._repository.catalog, self._repository.objects
+        damaged = set()
+        for pack in sorted(set().union(*map(catalog.other_holders, candidates)) - self._read):
+            lock.renew()
+            try:
+                read_contents(objects.read(Kind.PACK, pack), self._repository.master, objects.where(Kind.PACK, pack))
+                self._read.add(pack)
+            except (PeerError, Missing):
+                damaged.add(pack)
+        catalog.let_go(damaged)
+        return damaged
+
+    def _store_anew(self, packs: Sequence[str], fetch: Fetch, lock: RepositoryLock) -> None:
+        """What is needed of these packs and nobody else holds, into others; those count as holders then."""
+        repository, mutex = self._repository, Lock()
+        repository.missing = {*repository.missing, *packs}
+        with Writer(repository, self._threads, self._connections) as writer:
+            for start in range(0, len(packs), TOGETHER):
+                wanted: dict[BlobKind, set[bytes]] = {kind: set() for kind in BlobKind}
+                for pack in packs[start : start + TOGETHER]:
+                    for kind, blob_id in repository.catalog.needed_blobs_of(pack):
+                        wanted[kind].add(blob_id)
+                for kind, ids in wanted.items():
+                    # What cannot be read stays where it is, and its pack with it.
+                    fetch.blobs(kind, ids, _adder(writer, mutex, kind))
+                lock.renew()
+            writer.flush()
+            self._done.repacked_bytes += writer.written.stored_bytes
+            repository.catalog.hold(writer.written.packs)
+
+    def _needed_after_all(self, candidates: Iterable[str]) -> Iterator[str]:
+        """The candidates that hold something that is needed and that no other holder has; these are holders then."""
+        catalog = self._repository.catalog
+        for pack in candidates:
+            if catalog.needed_blobs_of(pack):
+                catalog.hold([pack])
+                yield pack
+
+    # --- the second step
+
+    def sweep(self) -> Pruned:
+        """Delete what was marked long enough ago, unless it is needed by now."""
+        if not doomed(self._repository):
+            return self._done
+        with self._held(exclusive=True) as lock, Fetch(self._repository, self._connections) as fetch:
+            old = self._old_marks(lock)
+            if not old:
+                return self._done
+            reached = reach(self._repository, fetch, lock.renew)
+            if self._is_damaged(reached):
+                return self._done
+            self._repository.catalog.let_go(old)
+            while self._damaged(old, lock):
+                pass
+            spared = {*self._needed_after_all(sorted(old & set(reached.packs)))}
+            gone = self._repository.catalog.packs() - set(reached.packs)
+            take_from_index(self._repository, (old - spared) | gone, lock)
+            for pack in sorted(old - spared):
+                lock.must_hold()
+                self._delete(pack, reached.packs.get(pack))
+            for pack in sorted(spared):
+                self._spare(pack)
+        return self._done
+
+    def _old_marks(self, lock: RepositoryLock) -> set[str]:
+        """Old enough to go; those whose age nobody knows are made anew."""
+        old = set()
+        for pack, age in self._doomed.ages(lock.store_now()).items():
+            if age < 0:
+                self._doomed.mark(pack)
+            if age >= self._grace_s:
+                old.add(pack)
+            else:
+                self._done.waiting += 1
+        return old
+
+    def _delete(self, pack: str, size: int | None) -> None:
+        self._repository.objects.delete(Kind.PACK, pack)
+        self._doomed.spare(pack)
+        if size is not None:
+            self._done.deleted[pack] = size
+
+    # --- both
+
+    def _spare(self, pack: str) -> None:
+        self._doomed.spare(pack)
+        self._repository.missing.discard(pack)
+        self._done.spared.add(pack)
+
+    def _is_damaged(self, reached: Reached) -> bool:
+        if not reached.is_complete or reached.indices_damaged:
+            self._done.damage += reached.damage(self._repository.objects.url)
+        return bool(self._done.damage)
+
+    def _held(self, *, exclusive: bool) -> AbstractContextManager[RepositoryLock]:
+        return locked(self._repository, self._machine, self._clock, exclusive=exclusive)
+
+
+def _adder(writer: Writer, mutex: Lock, kind: BlobKind) -> Receiver:
+    """A writer is for one thread at a time."""
+
+    def add(_: bytes, clear: bytes) -> None:
+        with mutex:
+            writer.add(kind, clear)
+
+    return add

@@ -1,0 +1,221 @@
+"""Repository: blobs, index files and snapshots of one restic repository of format 2, behind its key.
+
+Order of writes: packs, then the index that lists them, then the snapshot that needs them; readers go the other way.
+So what a snapshot needs is there when the snapshot is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+import zstandard
+
+from ..errors import Corrupt, Missing, PeerError, UserError
+from ..store.blob import BlobStore
+from .catalog import Catalog
+from .cipher import OVERHEAD, MasterKey
+from .config import Config
+from .index import IndexFile
+from .keys import KeyFile, WrongPassword, lock_away
+from .machine import Machine
+from .objects import Kind, Objects
+from .pack import BlobKind, PackedBlob
+from .snapshot import Snapshot
+
+RAW_BYTES_MAX = 512 << 20
+"""What one compressed blob or file may grow to; restic's blobs have 8 MiB at most, its index files some tens."""
+
+_COMPRESSED = b"\x02"
+LEVEL = 3
+"""Of zstd: measured, 1 saves no time that is noticed beside sealing and storing, more than 6 never pays."""
+
+
+class NoRepository(UserError):
+    """there is no repository at {where}"""
+
+    code = "R343"
+    exit_code = 10
+    advice = "A section with role = backup makes one at its first run; for another place:    escalectl backup init"
+
+
+class RepositoryExists(UserError):
+    """there is a repository at {where} already"""
+
+    code = "R344"
+
+
+class Repository:
+    """Reading, and single writes; `Writer` writes many blobs.
+
+    `open_objects` gives another connection to the same place, for threads.  Used by one thread at a time.
+    """
+
+    def __init__(
+        self, objects: Objects, master: MasterKey, config: Config, catalog: Catalog, open_store: Callable[[], BlobStore]
+    ) -> None:
+        self.objects = objects
+        self.master = master
+        self.config = config
+        self.catalog = catalog
+        self.missing: set[str] = set()
+        """Packs that index files list and that are not there, or not whole: what they hold is to be stored again."""
+        self._open_store = open_store
+
+    @classmethod
+    def init(
+        cls, open_store: Callable[[], BlobStore], password: str, cache: Path | None, machine: Machine, now: float
+    ) -> Self:
+        """Make a repository; RepositoryExists if there is one."""
+        objects = Objects(open_store())
+        master, config = MasterKey.generate(), Config.generate()
+        # The key before the config: a config that nobody can open would keep everybody out for ever.
+        objects.write(Kind.KEY, lock_away(master, password, machine, now).encode())
+        if not objects.write_config(master.seal(config.encode())):
+            raise RepositoryExists(where=objects.url)
+        return cls(objects, master, config, Catalog(_catalog_path(cache, config)), open_store)
+
+    @classmethod
+    def open(cls, open_store: Callable[[], BlobStore], password: str, cache: Path | None) -> Self:
+        """NoRepository, WrongPassword; `cache`: the directory for catalogs, None to keep nothing."""
+        objects = Objects(open_store())
+        try:
+            sealed = objects.read_config()
+        except Missing as error:
+            raise NoRepository(where=objects.url) from error
+        master = _unlocked(objects, password)
+        config = Config.decode(master.open(sealed, f"{objects.url}/config"), f"{objects.url}/config")
+        return cls(objects, master, config, Catalog(_catalog_path(cache, config)), open_store)
+
+    def close(self) -> None:
+        """Let go of the connection and of the catalog."""
+        self.objects.store.close()
+        self.catalog.close()
+
+    def another_connection(self) -> Objects:
+        """To the same place, for another thread, which closes it."""
+        return Objects(self._open_store())
+
+    def refresh(self) -> list[PeerError]:
+        """Bring the catalog up to what the store has; returns what could not be read and is left out."""
+        listed = {blob.name for blob in self.objects.list(Kind.INDEX)}
+        known = self.catalog.index_names()
+        damaged: list[PeerError] = []
+        for name in sorted(listed - known):
+            try:
+                clear = self.read_unpacked(Kind.INDEX, name)
+                self.catalog.add(name, IndexFile.decode(clear, self.objects.where(Kind.INDEX, name)))
+            except Missing:
+                continue
+            except PeerError as error:
+                damaged.append(error)
+        if gone := known - listed:
+            self.catalog.remove(gone)
+        return damaged
+
+    # --- blobs
+
+    def load_blob(self, kind: BlobKind, blob_id: bytes, objects: Objects | None = None) -> bytes:
+        """The clear bytes, verified; from whichever pack has them whole.  Corrupt if none has, or no index knows it.
+
+        `objects`: the connection to use, if not our own.
+        """
+        objects = objects or self.objects
+        last: Exception | None = None
+        for pack, place in self.catalog.find(kind, blob_id):
+            try:
+                sealed = objects.read_part(Kind.PACK, pack, place.offset, place.length)
+                return self.opened(sealed, place, pack)
+            except (Corrupt, Missing) as error:
+                last = error
+        where = f"{self.objects.url}, blob {blob_id.hex()[:12]}"
+        raise Corrupt(where=where, reason=str(last) if last else "no index lists it") from last
+
+    def opened(self, sealed: bytes | memoryview, place: PackedBlob, pack: str) -> bytes:
+        """The clear bytes of a blob that was read from a pack; Corrupt if they are not those of its id."""
+        where = self.objects.where(Kind.PACK, pack)
+        clear = self.master.open(sealed, where)
+        if place.raw_length is not None:
+            clear = _decompressed(clear, place.raw_length, where)
+        if hashlib.sha256(clear).digest() != place.id:
+            raise Corrupt(where=where, reason=f"blob {place.id.hex()[:12]} is not what its id tells")
+        if place.raw_length not in (None, len(clear)):
+            raise Corrupt(where=where, reason=f"an index tells another length of blob {place.id.hex()[:12]}")
+        return clear
+
+    def length_of(self, kind: BlobKind, blob_id: bytes) -> int | None:
+        """Of the clear bytes; None if no index knows the blob."""
+        found = self.catalog.find(kind, blob_id)
+        if not found:
+            return None
+        place = found[0][1]
+        return place.length - OVERHEAD if place.raw_length is None else place.raw_length
+
+    # --- files of their own
+
+    def read_unpacked(self, kind: Kind, name: str) -> bytes:
+        """The clear bytes of an index, snapshot or lock."""
+        where = self.objects.where(kind, name)
+        clear = self.master.open(self.objects.read(kind, name), where)
+        if clear[:1] in (b"{", b"["):
+            return clear
+        if clear[:1] != _COMPRESSED:
+            raise Corrupt(where=where, reason="it is of a kind that escale does not know")
+        return _decompressed(clear[1:], RAW_BYTES_MAX, where)
+
+    def write_unpacked(self, kind: Kind, clear: bytes, objects: Objects | None = None) -> str:
+        """Store one, durably, over the connection of a thread if it is not ours; returns its name."""
+        compressed = zstandard.ZstdCompressor(level=LEVEL).compress(clear)
+        return (objects or self.objects).write(kind, self.master.seal(_COMPRESSED + compressed))
+
+    def snapshots(self) -> Iterator[Snapshot | PeerError]:
+        """All versions, in no order; in the place of those that are damaged, what is wrong with them."""
+        for blob in self.objects.list(Kind.SNAPSHOT):
+            where = self.objects.where(Kind.SNAPSHOT, blob.name)
+            try:
+                yield Snapshot.decode(self.read_unpacked(Kind.SNAPSHOT, blob.name), blob.name, where)
+            except Missing:
+                continue
+            except PeerError as error:
+                yield error
+
+    def write_snapshot(self, snapshot: Snapshot) -> Snapshot:
+        """Store a version; it exists from now on."""
+        return snapshot.named(self.write_unpacked(Kind.SNAPSHOT, snapshot.encode()))
+
+    def add_key(self, password: str, machine: Machine, now: float) -> str:
+        """One more password; returns the name of its key file."""
+        return self.objects.write(Kind.KEY, lock_away(self.master, password, machine, now).encode())
+
+
+def _unlocked(objects: Objects, password: str) -> MasterKey:
+    damaged: PeerError | None = None
+    for blob in objects.list(Kind.KEY):
+        where = objects.where(Kind.KEY, blob.name)
+        try:
+            master = KeyFile.decode(objects.read(Kind.KEY, blob.name), where).open(password, where)
+        except Corrupt as error:
+            damaged = error
+            continue
+        if master is not None:
+            return master
+    if damaged is not None:
+        raise damaged
+    raise WrongPassword(where=objects.url)
+
+
+def _decompressed(data: bytes, size_max: int, where: str) -> bytes:
+    try:
+        size = zstandard.frame_content_size(data)
+        # The library obeys a size that the frame tells whatever the limit is.
+        if max(size, size_max) > RAW_BYTES_MAX or size > size_max:
+            raise Corrupt(where=where, reason="it says that it is larger than anything can be")
+        return zstandard.ZstdDecompressor().decompress(data, max_output_size=size_max) if size_max else b""
+    except zstandard.ZstdError as error:
+        raise Corrupt(where=where, reason=f"it cannot be decompressed: {error}") from error
+
+
+def _catalog_path(cache: Path | None, config: Config) -> Path | None:
+    return None if cache is None else cache / f"{config.id[:16]}.catalog"

@@ -1,0 +1,55 @@
+"""Trees: the nodes of one directory, as the JSON that Go would write, so that equal directories are one blob."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+
+from ..errors import Corrupt
+from .node import Node
+
+_ID = re.compile(r"[0-9a-f]{64}")
+_GO_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+_GO_ESCAPES |= dict.fromkeys(range(0xDC80, 0xDD00), "\\ufffd")
+"""Go's JSON has no bytes that are not UTF-8: names are quoted, the target of a link stands beside it in base64, and of
+the name of an attribute such bytes are lost, with restic as with us."""
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
+EMPTY_TREE = b'{"nodes":[]}\n'
+
+
+def encode_tree(nodes: Iterable[Node]) -> bytes:
+    """Sorted by the bytes of their names."""
+    ordered = sorted(nodes, key=lambda node: os.fsencode(node.name))
+    return f'{{"nodes":[{",".join(map(encode_node, ordered))}]}}\n'.encode()
+
+
+def encode_node(node: Node) -> str:
+    """One node as it stands in the text of its tree."""
+    return _ENCODER.encode(node.as_json()).translate(_GO_ESCAPES)
+
+
+def decode_tree(clear: bytes, where: str) -> list[Node]:
+    """The nodes; Corrupt for anything that could not be a directory: names that are paths, twice the same name."""
+    try:
+        found = json.loads(clear)
+        nodes = [Node.from_json(one) for one in found["nodes"] or ()]
+        _check(nodes)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise Corrupt(where=where, reason="it is not a directory of a version") from error
+    return nodes
+
+
+def _check(nodes: Sequence[Node]) -> None:
+    names = {node.name for node in nodes}
+    if len(names) != len(nodes):
+        raise ValueError("a name is there twice")
+    for node in nodes:
+        if node.name in ("", ".", "..") or "/" in node.name or "\0" in node.name:
+            raise ValueError("a name is a path")
+        ids = (*node.content, node.subtree) if node.subtree else node.content
+        if not all(map(_ID.fullmatch, ids)):
+            raise ValueError("an id is none")

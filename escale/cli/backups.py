@@ -1,0 +1,177 @@
+"""`escalectl backup`: versions of backup sections, by hand: save one now, list them, let old ones go, check them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ..app.backing import BackupLoop
+from ..app.build_backup import build_backup, build_vault
+from ..app.vault import Vault
+from ..app.wording import Level, Line, size_text
+from ..backup.machine import Machine
+from ..backup.repository import NoRepository
+from ..backup.snapshot import Snapshot
+from ..backup.versions import Versions
+from ..conf.settings import BackupSection
+from ..errors import NoSuchRelay, UserError
+from ..files.tree import display
+from .care import check, prune
+from .exit_codes import DONE, SKIPPED, USAGE, worst
+from .render import clock_text, explain, json_line, rfc3339, table
+from .screens import progress_screen
+from .session import Session
+from .setup import password_prompt
+
+HEAD = ("version", "when", "section", "host", "files", "size", "added", "paths")
+
+
+class WhichAct(UserError):
+    """what is to be done with the backups? one of: {known}"""
+
+    code = "C110"
+    exit_code = USAGE
+    advice = "escalectl backup --help explains them"
+
+
+def run(session: Session) -> int:
+    """`escalectl backup ACT [SECTION ...]`."""
+    words = list(session.options.sections)
+    act = words.pop(0) if words else ""
+    if act not in ACTS:
+        raise WhichAct(known=", ".join(ACTS))
+    session.options.sections = words
+    chosen = session.setup().chosen_backups(session.sections)
+    if not chosen:
+        raise WhichAct(known="no section has role = backup; write one first")
+    code = ACTS[act](session, chosen)
+    if session.options.json:
+        print(json_line({"type": "exit", "code": code}), file=session.output)
+    return code
+
+
+def vault_of(session: Session, section: BackupSection) -> Vault:
+    """Where the versions of a section are, with what this machine remembers of them."""
+    state = session.setup().config.state_dir
+    return build_vault(state, section, session.environ, session.clock, password_prompt())
+
+
+def _create(session: Session, sections: Sequence[BackupSection]) -> int:
+    """Save now, whatever the schedule says."""
+    state = session.setup().config.state_dir
+    screen = progress_screen(session.options, session.environ)
+    codes = []
+    try:
+        for section in sections:
+            ask = password_prompt()
+            loop: BackupLoop = build_backup(state, section, session.environ, session.clock, screen, ask, at_once=True)
+            codes.append(loop.run_once().exit_code)
+    finally:
+        screen.close()
+    return worst(codes)
+
+
+def _init(session: Session, sections: Sequence[BackupSection]) -> int:
+    """Make the repository, or accept the one that is there as the right one."""
+    for section in sections:
+        vault = vault_of(session, section)
+        try:
+            repository, verb = vault.open(), "accepted"
+        except (NoRepository, NoSuchRelay):
+            repository, verb = vault.make(Machine.this(), session.clock), "made"
+        vault.remember(replace(vault.record(), repository=repository.config.id, version=""))
+        repository.close()
+        session.tell(Line(Level.INFO, f"{section.name}: repository {repository.config.id[:8]} at {vault.url} {verb}"))
+    return DONE
+
+
+def _list(session: Session, sections: Sequence[BackupSection]) -> int:
+    """Every version in the stores; several sections may share one."""
+    rows: list[tuple[str, ...]] = [HEAD]
+    codes = [DONE]
+    for section in sections:
+        vault = vault_of(session, section)
+        repository = vault.open()
+        try:
+            versions = Versions(repository)
+            for version in versions.all():
+                rows.append(version_row(section.name, version))
+                if session.options.json:
+                    print(json_line(version_object(section.name, version)), file=session.output)
+        finally:
+            repository.close()
+        for error in versions.damaged:
+            session.tell(explain(error))
+            codes.append(SKIPPED)
+    if not session.options.json and len(rows) > 1:
+        print(table(rows), file=session.output)
+    elif len(rows) == 1:
+        session.tell(Line(Level.INFO, "there is no version yet"))
+    return worst(codes)
+
+
+def _prune(session: Session, sections: Sequence[BackupSection]) -> int:
+    """Let old versions go, and then what no version needs any more."""
+    return worst([prune(session, vault_of(session, section)) for section in sections])
+
+
+def _check(session: Session, sections: Sequence[BackupSection]) -> int:
+    """Is everything there that versions need?"""
+    screen = progress_screen(session.options, session.environ)
+    try:
+        return worst([check(session, vault_of(session, section), screen) for section in sections])
+    finally:
+        screen.close()
+
+
+def version_row(section: str, version: Snapshot) -> tuple[str, ...]:
+    """Below HEAD."""
+    files, size, added = _amounts(version)
+    return (
+        version.short,
+        clock_text(version.time_ns / 1e9),
+        section,
+        display(version.hostname),
+        "-" if files is None else str(files),
+        "-" if size is None else size_text(size),
+        "-" if added is None else size_text(added),
+        ", ".join(map(display, version.paths)),
+    )
+
+
+def version_object(section: str, version: Snapshot) -> dict[str, object]:
+    """The same for programs."""
+    files, size, added = _amounts(version)
+    return {
+        "type": "version",
+        "section": section,
+        "id": version.id,
+        "when": rfc3339(version.time_ns / 1e9),
+        "host": version.hostname,
+        "user": version.username,
+        "paths": list(version.paths),
+        "tags": list(version.tags),
+        "files": files,
+        "bytes": size,
+        "bytes_stored": added,
+        "program": version.program_version,
+    }
+
+
+def _amounts(version: Snapshot) -> tuple[int | None, int | None, int | None]:
+    """Files, their bytes, and what was added: those who saved it may not have told."""
+    summary = dict(version.rest).get("summary")
+    told = summary if isinstance(summary, dict) else {}
+    found = (told.get(name) for name in ("total_files_processed", "total_bytes_processed", "data_added_packed"))
+    files, size, added = (one if isinstance(one, int) else None for one in found)
+    return files, size, added
+
+
+ACTS: dict[str, Callable[[Session, Sequence[BackupSection]], int]] = {
+    "create": _create,
+    "list": _list,
+    "prune": _prune,
+    "check": _check,
+    "init": _init,
+}
+"""What can be done."""

@@ -1,0 +1,156 @@
+"""`escalectl backup prune` and `check`: letting old versions go, and looking whether all is there that others need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from ..app.tidying import plan_tidying, tidy
+from ..app.vault import Vault
+from ..app.wording import Level, Line, size_text
+from ..backup.check import Check, Checked, Damage
+from ..backup.forget import Forgetting
+from ..backup.locks import RepositoryLock, RepositoryLocked, locked
+from ..backup.machine import Machine
+from ..backup.progress import Progress as Looked
+from ..backup.prune import Pruned
+from ..backup.repair import Repair
+from ..backup.repository import Repository
+from ..errors import EscaleError
+from ..events import Progress
+from ..files.tree import display
+from .exit_codes import DECISION, DONE, SKIPPED
+from .render import Screen, clock_text, explain, json_line, table
+from .session import Session
+
+PATHS_MAX = 20
+"""Paths named for one damage on a screen; --json has all."""
+
+
+@contextmanager
+def opened(vault: Vault) -> Iterator[Repository]:
+    """The repository, with its catalog up to date as far as it can be."""
+    repository = vault.open()
+    try:
+        repository.refresh()
+        yield repository
+    finally:
+        repository.close()
+
+
+# -- prune
+
+
+def prune(session: Session, vault: Vault) -> int:
+    """Forget what no rule keeps, then let go of what no version needs; 3 if damage forbids it."""
+    machine = Machine.this()
+
+    def in_use(error: RepositoryLocked) -> None:
+        session.tell(Line(Level.INFO, f"{vault.section}: {error}; what was marked before stays for now"))
+
+    with opened(vault) as repository:
+        plan = plan_tidying(vault, repository, machine)
+        _show_plan(session, vault, plan)
+        if session.options.dry_run:
+            return DONE
+        if plan.is_much and not _is_approved(session, plan):
+            return DECISION
+        done = tidy(vault, repository, plan, machine, session.clock, is_approved=True, in_use=in_use)
+    session.tell(Line(Level.INFO, f"{vault.section}: {len(plan.gone)} versions forgotten, {len(plan.kept)} stay"))
+    return _told(session, vault, done)
+
+
+def _is_approved(session: Session, plan: Forgetting) -> bool:
+    if session.options.yes:
+        return True
+    question = f"{len(plan.gone)} of {plan.count} versions would go. Go on? [y/N]:"
+    if session.can_ask() and session.ask(question) in ("y", "yes"):
+        return True
+    session.tell(
+        Line(Level.WARNING, f"{len(plan.gone)} of {plan.count} versions would go; --yes says that it is right")
+    )
+    return False
+
+
+def _show_plan(session: Session, vault: Vault, plan: Forgetting) -> None:
+    if session.options.json:
+        for version in plan.gone:
+            print(json_line({"type": "forget", "section": vault.section, "id": version.id}), file=session.output)
+        for kept_id, reasons in plan.kept.items():
+            values = {"type": "keep", "section": vault.section, "id": kept_id, "reasons": list(reasons)}
+            print(json_line(values), file=session.output)
+    elif session.options.dry_run:
+        rows = [("version", "", "why")]
+        rows += [(kept_id[:8], "stays", ", ".join(reasons)) for kept_id, reasons in plan.kept.items()]
+        rows += [(one.short, "goes", clock_text(one.time_ns / 1e9)) for one in plan.gone]
+        print(table(rows), file=session.output)
+
+
+def _told(session: Session, vault: Vault, done: Pruned) -> int:
+    for error in done.damage:
+        session.tell(explain(error))
+    if done.damage:
+        sentence = f"{vault.section}: nothing was deleted, for what cannot be read may need it"
+        session.tell(Line(Level.ERROR, f"{sentence}\nescalectl backup check {vault.section}"))
+        return SKIPPED
+    amounts = {"deleted": done.deleted, "marked": done.marked}
+    words = [f"{len(packs)} packs {verb}, {size_text(sum(packs.values()))}" for verb, packs in amounts.items() if packs]
+    words += [f"{done.waiting} wait for three days to pass"] if done.waiting else []
+    words += [f"{len(done.spared)} spared"] if done.spared else []
+    session.tell(Line(Level.INFO, f"{vault.section}: {'; '.join(words) or 'nothing to let go of'}"))
+    if session.options.json:
+        values = {"deleted": sum(done.deleted.values()), "marked": sum(done.marked.values()), "waiting": done.waiting}
+        print(json_line({"type": "pruned", "section": vault.section, **values}), file=session.output)
+    return DONE
+
+
+# -- check
+
+
+def check(session: Session, vault: Vault, screen: Screen) -> int:
+    """Is everything there that versions need; 3 if not.  With --repair, mend it first."""
+    machine, options = Machine.this(), session.options
+    with opened(vault) as repository:
+        done = _checked(session, vault, repository, machine, screen)
+        if options.repair and not done.is_sound:
+            repaired = Repair(repository, machine, session.clock).run(done.salvage)
+            for error in repaired.damage:
+                session.tell(explain(error))
+            done = _checked(session, vault, repository, machine, screen)
+    for damage in done.damage:
+        _tell_damage(session, vault, damage)
+    for notice in done.notices:
+        session.tell(Line(Level.WARNING, f"{vault.section}: {notice} ({notice.code})"))
+    read = f", {done.packs_read} packs read ({size_text(done.bytes_read)})" if done.packs_read else ""
+    verdict = "all is there" if done.is_sound else f"wrong: {len(done.damage)}"
+    session.tell(Line(Level.INFO, f"{vault.section}: {done.versions} versions, {done.packs} packs{read}: {verdict}"))
+    return DONE if done.is_sound else SKIPPED
+
+
+def _checked(session: Session, vault: Vault, repository: Repository, machine: Machine, screen: Screen) -> Checked:
+    def report(looked: Looked) -> None:
+        amounts = (looked.files_done, looked.files_known, looked.bytes_done, looked.bytes_known)
+        screen(Progress(vault.section, "check", "", *amounts))
+
+    with locked(repository, machine, session.clock, exclusive=False) as lock:
+        heads = vault.heads(repository, machine, session.clock)
+        work = Check(repository, connections=vault.connections, tell=lambda: _renew(lock), report=report)
+        return work.run(session.options.read_data / 100, heads)
+
+
+def _renew(lock: RepositoryLock) -> None:
+    with suppress(EscaleError):
+        lock.renew()  # Looking harms nobody, with a lock or without.
+
+
+def _tell_damage(session: Session, vault: Vault, damage: Damage) -> None:
+    error = damage.error
+    if session.options.json:
+        touched = [{"path": one.path, "versions": list(one.versions)} for one in damage.touched]
+        values = {"type": "damage", "section": vault.section, "code": error.code, "message": str(error)}
+        print(json_line({**values, "touched": touched}), file=session.output)
+        return
+    lines = [f"  {display(one.path)}  in {', '.join(one.versions)}" for one in damage.touched[:PATHS_MAX]]
+    more = len(damage.touched) - PATHS_MAX
+    lines += [f"  and {more} more paths; --json names them all"] if more > 0 else []
+    print("\n".join([f"{vault.section}: {error} ({error.code})", *lines]), file=session.output)

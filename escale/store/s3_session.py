@@ -1,0 +1,127 @@
+"""The connections to an S3 server, shared by a store and those within it, and the library's errors in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError, SecretError, StoreError, Unreachable, UserError
+from .s3_words import translated
+from .tls import must_be_trusted
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+DRIVER_OPTIONS = ("addressing_style", "signature_version")
+"""Names of `options`, as botocore knows them."""
+
+
+class Session:
+    """Where to connect and how, and the client once there is one.
+
+    `login`: access key, secret key, session token.  `verify`: a file of authorities, or whether to trust the system's
+    or anybody.
+    """
+
+    def __init__(
+        self,
+        login: tuple[str | None, str | None, str | None],
+        endpoint_url: str | None,
+        region: str | None,
+        verify: bool | str,
+        chosen: Mapping[str, Any],
+    ) -> None:
+        self._login = login
+        self._endpoint_url = endpoint_url
+        self._region = region
+        self._verify = verify
+        self._settings = chosen
+        self._client: S3Client | None = None
+
+    def client(self, url: str) -> S3Client:
+        """The library's client; `url` is what errors without a better place name."""
+        if self._client is None:
+            import boto3.session
+            from botocore.config import Config
+            from botocore.handlers import add_expect_header
+
+            from .s3_answers import refuse_cut_answers
+
+            session = boto3.session.Session(*self._login)
+            self._client = session.client(
+                "s3",
+                endpoint_url=self._endpoint_url,
+                region_name=self._region,
+                verify=self._verify,
+                config=Config(**self._settings),
+            )
+            # Asking before each part whether it is welcome would cost a round trip a part.
+            self._client.meta.events.unregister("before-call.s3", add_expect_header)
+            refuse_cut_answers(self._client, self._endpoint_url or url)
+        return self._client
+
+    def close(self) -> None:
+        """Close all connections; the next verb makes others."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    @contextmanager
+    def errors(self, url: str, name: str | None) -> Iterator[None]:
+        """Translate the library's errors.  `name` is what a 404 says is absent; None: the bucket itself."""
+        from botocore.exceptions import (
+            BotoCoreError,
+            ClientError,
+            NoCredentialsError,
+            ParamValidationError,
+            PartialCredentialsError,
+        )
+        from botocore.parsers import ResponseParserError
+        from urllib3.exceptions import HTTPError
+
+        try:
+            yield
+        except (StoreError, UserError):
+            raise
+        except ClientError as error:
+            raise translated(url, name, error.response) from error
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            raise SecretError(what=f"no access key for {url}: {error}") from error
+        except ParamValidationError as error:
+            raise ConfigError(what=f"{url}: {error}") from error
+        except (BotoCoreError, HTTPError, ResponseParserError) as error:
+            must_be_trusted(url, error)
+            reason = str(error).partition("\n")[0]
+            raise Unreachable(where=self._endpoint_url or url, reason=reason) from error
+
+
+def settings(
+    connect_timeout_s: float,
+    timeout_s: float,
+    proxy: str | None,
+    has_endpoint: bool,
+    connections: int,
+    options: Mapping[str, str],
+) -> dict[str, Any]:
+    """The keyword arguments of botocore's Config; ConfigError for an option it does not know."""
+    unknown = sorted(set(options) - set(DRIVER_OPTIONS))
+    if unknown:
+        raise ConfigError(what=f"the S3 driver knows no option {unknown[0]!r}; it knows {', '.join(DRIVER_OPTIONS)}")
+    # Names of buckets are seldom host names anywhere but at Amazon's.
+    style = options.get("addressing_style", "path" if has_endpoint else "auto")
+    chosen: dict[str, Any] = {
+        "connect_timeout": connect_timeout_s,
+        "read_timeout": timeout_s,
+        "retries": {"total_max_attempts": 1},
+        "max_pool_connections": connections,
+        "s3": {"addressing_style": style},
+        # Others than Amazon stumble over the newer checksums.
+        "request_checksum_calculation": "when_required",
+        "response_checksum_validation": "when_required",
+    }
+    if "signature_version" in options:
+        chosen["signature_version"] = options["signature_version"]
+    if proxy is not None:
+        chosen["proxies"] = {} if proxy == "none" else {"http": proxy, "https": proxy}
+    return chosen

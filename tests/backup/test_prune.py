@@ -1,0 +1,405 @@
+"""Prune: what no version needs goes after the grace, and nothing else ever does."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from escale.backup.chunks import Chunker
+from escale.backup.doomed import GRACE_S, Doomed, doomed
+from escale.backup.fetch import Fetch
+from escale.backup.forget import TooManyVersions, forget, plan_forget
+from escale.backup.locks import LockLost, RepositoryLocked, locked
+from escale.backup.machine import Machine
+from escale.backup.objects import Kind
+from escale.backup.pack import BlobKind
+from escale.backup.prune import Prune, Pruned
+from escale.backup.reach import reach
+from escale.backup.repository import Repository
+from escale.backup.retention import Keep
+from escale.backup.snapshot import Snapshot
+from escale.backup.versions import Versions
+from escale.backup.writer import Writer
+from escale.testing.faults import Crash
+
+from .places import MACHINE, Place
+
+CHUNKER = Chunker(4096, 7)
+"""As that of `Place.save`."""
+
+
+def fill(folder: Path, *seeds: int, size: int = 30_000) -> None:
+    """One file of each seed, and nothing else."""
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        path.unlink()
+    for seed in seeds:
+        (folder / f"file {seed}").write_bytes(random.Random(seed).randbytes(size))
+
+
+def pruning(place: Place, repository: Repository | None = None, machine: Machine = MACHINE) -> Prune:
+    return Prune(repository or place.repository(), machine, place.clock, threads=1, connections=1)
+
+
+def prune(place: Place, machine: Machine = MACHINE) -> Pruned:
+    return pruning(place, machine=machine).run()
+
+
+def drop(place: Place, *snapshots: Snapshot) -> None:
+    for snapshot in snapshots:
+        place.repository().objects.delete(Kind.SNAPSHOT, snapshot.id)
+
+
+def content(place: Place, snapshot: Snapshot) -> dict[str, bytes]:
+    """Every file of a version, read back."""
+    repository = place.repository()
+    assert repository.refresh() == []
+    versions = Versions(repository)
+    files = {
+        found.path: b"".join(repository.load_blob(BlobKind.DATA, bytes.fromhex(text)) for text in found.node.content)
+        for found in versions.walk(snapshot.tree)
+    }
+    assert not versions.damaged
+    return files
+
+
+def stored_bytes(place: Place) -> int:
+    return sum(len(place.blobs[name][0]) for name in place.names("data"))
+
+
+def test_what_no_version_needs_goes_after_the_grace_and_not_before(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1, 2)
+    first = place.save(folder).snapshot
+    fill(folder, 3, 4)
+    second = place.save(folder).snapshot
+    before = content(place, second)
+    drop(place, first)
+    done = prune(place)
+    assert done.marked and not done.deleted and not done.damage
+    assert doomed(place.repository()) == set(done.marked)
+    names = place.names("data")
+    place.clock.advance(GRACE_S - 3600)
+    done = prune(place)
+    assert (done.waiting, done.deleted, place.names("data")) == (len(doomed(place.repository())), {}, names)
+    place.clock.advance(3600)
+    done = prune(place)
+    assert sum(done.deleted.values()) > 60_000
+    assert not place.names("x-escale/doomed")
+    assert content(place, second) == before
+    assert stored_bytes(place) < 70_000
+
+
+def test_nothing_is_to_do_where_everything_is_needed(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1, 2)
+    place.save(folder)
+    before = dict(place.blobs)
+    assert prune(place) == Pruned()
+    assert place.blobs == before
+
+
+def test_the_rest_of_a_wasteful_pack_is_stored_anew(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, *range(40))
+    first = place.save(folder).snapshot
+    fill(folder, *range(4))
+    second = place.save(folder, parent=first).snapshot
+    before = content(place, second)
+    drop(place, first)
+    done = prune(place)
+    assert 120_000 < done.repacked_bytes < 160_000
+    assert content(place, second) == before
+    place.clock.advance(GRACE_S)
+    prune(place)
+    assert content(place, second) == before
+    assert stored_bytes(place) < 160_000
+    place.clock.advance(GRACE_S)
+    assert prune(place) == Pruned()
+
+
+def test_a_pack_that_is_a_little_wasteful_stays(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, *range(40))
+    first = place.save(folder).snapshot
+    fill(folder, *range(36))
+    place.save(folder, parent=first)
+    drop(place, first)
+    done = prune(place)
+    assert not [pack for pack, size in done.marked.items() if size > 40_000]
+
+
+def test_a_version_that_comes_to_need_a_marked_pack_spares_it(tmp_path):
+    """As one of restic would, which knows no marks."""
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1, 2)
+    first = place.save(folder).snapshot
+    before = content(place, first)
+    fill(folder, 3)
+    place.save(folder)
+    drop(place, first)
+    marked = prune(place).marked
+    again = place.repository().write_snapshot(first)
+    place.clock.advance(GRACE_S)
+    done = prune(place)
+    assert done.spared and not done.deleted
+    assert done.spared <= set(marked)
+    assert content(place, again) == before
+    assert not place.names("x-escale/doomed")
+
+
+def test_a_backup_does_not_rely_on_a_marked_pack(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1, 2)
+    first = place.save(folder).snapshot
+    fill(folder, 3)
+    place.save(folder)
+    drop(place, first)
+    prune(place)
+    place.clock.advance(GRACE_S)
+    fill(folder, 1, 2)
+    saved = place.save(folder)
+    assert not saved.damaged
+    done = prune(place)
+    assert done.deleted and not done.damage
+    assert len(content(place, saved.snapshot)) > 2
+
+
+def test_the_damaged_copy_goes_and_not_the_healed_one(tmp_path):
+    """Two packs are said to hold the same; which one is whole is seen by reading, whatever the order of names."""
+    for _ in range(6):
+        place, folder = Place(), tmp_path / "folder"
+        fill(folder, 1, 2)
+        version = place.save(folder).snapshot
+        before = content(place, version)
+        damaged = [name for name in place.names("data") if len(place.blobs[name][0]) > 20_000]
+        for name in damaged:
+            place.damage(name, "flipped")
+        repository = place.repository()
+        repository.refresh()
+        repository.missing = {name.rpartition("/")[2] for name in damaged}
+        with Writer(repository, 1, 1) as writer:
+            for path in folder.iterdir():
+                for piece in CHUNKER.cut(path.open("rb"), path.stat().st_size):
+                    writer.add(BlobKind.DATA, piece)
+            writer.flush()
+        for _ in range(3):
+            place.clock.advance(GRACE_S)
+            assert prune(place).damage == []
+        assert not set(damaged) & set(place.names("data"))
+        assert content(place, version) == before
+
+
+def test_packs_of_whoever_is_at_work_are_not_marked(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1)
+    place.save(folder)
+    other = Machine("forge", "bob", 1000, 1000, 4242)
+    place.clock.advance(3600)
+    repository = place.repository()
+    with locked(repository, other, place.clock, exclusive=False), Writer(repository, 1, 1) as writer:
+        place.clock.advance(120)
+        writer.add(BlobKind.DATA, random.Random(5).randbytes(10_000))
+        writer.flush()
+        place.clock.advance(120)
+        assert prune(place) == Pruned()
+    place.clock.advance(1)
+    assert set(prune(place).marked) == set(writer.written.packs)
+
+
+def test_deleting_waits_until_nobody_is_at_work(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1)
+    first = place.save(folder).snapshot
+    fill(folder, 2)
+    place.save(folder)
+    drop(place, first)
+    prune(place)
+    place.clock.advance(GRACE_S)
+    other = Machine("forge", "bob", 1000, 1000, 4242)
+    before = place.names("data")
+    with locked(place.repository(), other, place.clock, exclusive=False), pytest.raises(RepositoryLocked):
+        prune(place)
+    assert place.names("data") == before
+    assert prune(place).deleted
+
+
+@pytest.mark.parametrize("what", ["snapshots", "index", "data"])
+@pytest.mark.parametrize("how", ["gone", "cut", "flipped"])
+def test_nothing_goes_while_something_cannot_be_read(tmp_path, what, how):
+    if (what, how) == ("snapshots", "gone"):
+        pytest.skip("a version that is not there needs nothing")
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1)
+    first = place.save(folder).snapshot
+    fill(folder, 2)
+    second = place.save(folder).snapshot
+    drop(place, first)
+    prune(place)
+    place.clock.advance(GRACE_S)
+    repository = place.repository()
+    repository.refresh()
+    pack = repository.catalog.find(BlobKind.TREE, bytes.fromhex(second.tree))[0][0]
+    (index,) = repository.catalog.indices_of(pack)
+    name = {"snapshots": f"snapshots/{second.id}", "index": f"index/{index}", "data": f"data/{pack[:2]}/{pack}"}[what]
+    place.damage(name, how)
+    names = place.names("data") + place.names("index")
+    done = prune(place)
+    assert done.damage and not done.deleted and not done.marked
+    assert place.names("data") + place.names("index") == names
+
+
+def test_an_old_mark_of_a_pack_that_is_gone_goes(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1)
+    place.save(folder)
+    Doomed(place.repository(), place.clock).mark("ab" * 32)
+    place.clock.advance(GRACE_S)
+    assert prune(place).deleted == {}
+    assert not place.names("x-escale/doomed")
+
+
+def test_a_mark_of_a_wrong_clock_is_made_anew(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1)
+    first = place.save(folder).snapshot
+    fill(folder, 2)
+    place.save(folder)
+    drop(place, first)
+    place.clock.jump(10 * GRACE_S)
+    prune(place)
+    place.clock.jump(-10 * GRACE_S)
+    place.clock.advance(GRACE_S)
+    assert not prune(place).deleted
+    place.clock.advance(GRACE_S)
+    assert prune(place).deleted
+
+
+def test_a_forged_mark_gains_nothing_but_time(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1)
+    version = place.save(folder).snapshot
+    before = content(place, version)
+    for name in place.names("data"):
+        place.blobs[f"x-escale/doomed/{name.rpartition('/')[2]}"] = (b"", place.clock.now() - 2 * GRACE_S)
+    for _ in range(3):
+        prune(place)
+        place.clock.advance(GRACE_S)
+    assert content(place, version) == before
+
+
+def test_who_slept_through_his_exclusive_lock_deletes_nothing_more(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1)
+    first = place.save(folder).snapshot
+    fill(folder, 2)
+    place.save(folder)
+    drop(place, first)
+    prune(place)
+    place.clock.advance(GRACE_S)
+    before = place.names("data")
+
+    def sleep(verb: str, name: str) -> None:
+        if name.startswith("index/"):
+            place.clock.advance(3600)
+
+    place.after = sleep
+    with pytest.raises(LockLost):
+        prune(place)
+    assert place.names("data") == before
+    place.after = lambda verb, name: None
+    assert prune(place).deleted
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_death_at_every_change_loses_nothing_and_the_next_run_finishes(tmp_path, when):
+    """All that marking, storing anew and deleting change at the store, in turn."""
+    deaths = 0
+    for nth in range(200):
+        place, folder = Place(), tmp_path / "folder"
+        fill(folder, *range(12), size=3000)
+        first = place.save(folder).snapshot
+        fill(folder, *range(3), size=3000)
+        second = place.save(folder, parent=first).snapshot
+        before = content(place, second)
+        drop(place, first)
+        left = nth
+
+        def die(verb: str, name: str) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Crash
+
+        setattr(place, when, die)
+        try:
+            prune(place)
+            place.clock.advance(GRACE_S)
+            prune(place)
+            has_died = False
+        except Crash:
+            has_died = True
+            deaths += 1
+        setattr(place, when, lambda verb, name: None)
+        assert content(place, second) == before, nth
+        for _ in range(3):
+            # The lock of the dead is old by then.
+            place.clock.advance(GRACE_S)
+            prune(place)
+        assert content(place, second) == before, nth
+        assert stored_bytes(place) < 14_000, nth
+        assert not place.names("x-escale/doomed")
+        if not has_died:
+            break
+    assert deaths == nth > 10
+
+
+# --- forgetting
+
+
+def versions_of(place: Place, folder: Path, count: int) -> list[Snapshot]:
+    found = []
+    for number in range(count):
+        fill(folder, number, size=2000)
+        found.append(place.save(folder).snapshot)
+    return found
+
+
+def test_forgetting_takes_the_versions_that_no_rule_keeps(tmp_path):
+    place = Place()
+    saved = versions_of(place, tmp_path / "folder", 4)
+    repository = place.repository()
+    plan = plan_forget(saved, Keep(last=2))
+    assert [snapshot.id for snapshot in plan.gone] == [snapshot.id for snapshot in saved[:2]]
+    forget(repository, plan)
+    assert {snapshot.id for snapshot in repository.snapshots()} == {snapshot.id for snapshot in saved[2:]}
+
+
+def test_forgetting_much_needs_a_word(tmp_path):
+    place = Place()
+    saved = versions_of(place, tmp_path / "folder", 14)
+    plan = plan_forget(saved, Keep(last=1))
+    names = place.names("snapshots")
+    with pytest.raises(TooManyVersions):
+        forget(place.repository(), plan)
+    assert place.names("snapshots") == names
+    forget(place.repository(), plan, is_approved=True)
+    assert len(place.names("snapshots")) == 1
+
+
+def test_an_empty_rule_forgets_nothing(tmp_path):
+    place = Place()
+    assert not plan_forget(versions_of(place, tmp_path / "folder", 3), Keep()).gone
+
+
+def test_everything_that_is_needed_is_known(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1, 2, 3)
+    place.save(folder)
+    repository = place.repository()
+    with Fetch(repository, 1) as fetch:
+        reached = reach(repository, fetch, lambda: None)
+    assert reached.is_complete
+    assert set(repository.catalog.needed_bytes()) == repository.catalog.packs()

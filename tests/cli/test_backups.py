@@ -1,0 +1,384 @@
+"""Backup sections as a user has them: `escale`, `escalectl backup` and `escale-restore`, as processes."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.backup.conftest import PASSWORD, Restic
+
+from .commands import User
+
+CONF = """
+log file = none
+[home]
+role       = backup
+path       = {place}/home
+store      = {store}
+passphrase = file: {place}/key
+schedule   = {schedule}
+keep       = 2 last
+prune      = no
+exclude    = *.tmp
+"""
+
+
+class Saver(User):
+    """Somebody with a folder of some files, a store beside it, and a password."""
+
+    def __init__(self, place: Path, store: str = "", schedule: str = "daily 03:00", more: str = "") -> None:
+        super().__init__(place)
+        self.environ["TZ"] = "UTC"
+        self.store = place / "store"
+        self.home = place / "home"
+        self.key = place / "key"
+        self.key.write_text(f"{PASSWORD}\n")
+        self.key.chmod(0o600)
+        self.conf.write_text(CONF.format(place=place, store=store or self.store, schedule=schedule) + more)
+        self.conf.chmod(0o600)
+        for path, content in {"a/notes.txt": b"first", "a/b/x.tmp": b"-", "big": os.urandom(1 << 20)}.items():
+            (self.home / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.home / path).write_bytes(content)
+        (self.home / "a/caf\u00e9").symlink_to("b")
+
+    def once(self):
+        return self.run("-c", str(self.conf), "--once", module="escale.cli.escale")
+
+    def backup(self, *words: str):
+        return self.escalectl("backup", *words)
+
+    def restore(self, *words: str):
+        return self.run("-c", str(self.conf), *words, module="escale.cli.restore")
+
+    def rescue(self, *words: str):
+        """On a machine without any configuration."""
+        self.environ["HOME"] = str(self.place / "elsewhere")
+        (self.place / "elsewhere").mkdir(exist_ok=True)
+        return self.run("--from", str(self.store), "--key", str(self.key), *words, module="escale.cli.restore")
+
+    def versions(self) -> list[str]:
+        """Their short ids, the oldest first."""
+        rows = self.backup("list").stdout_text.splitlines()[1:]
+        return [row.split()[0] for row in rows]
+
+    def second(self) -> None:
+        """A second version, in which something is different."""
+        assert self.backup("create").returncode == 0
+        (self.home / "a/notes.txt").write_bytes(b"second!")
+        (self.home / "a/new").write_bytes(b"n")
+        (self.home / "a/caf\u00e9").unlink()
+        assert self.backup("create").returncode == 0
+
+
+def tree(root: Path) -> dict[str, str]:
+    """What is below a directory: digests of files, texts of links."""
+    return {
+        str(path.relative_to(root)): os.readlink(path)
+        if path.is_symlink()
+        else hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def objects(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def saver(tmp_path):
+    return Saver(tmp_path)
+
+
+# -- saving
+
+
+def test_once_saves_whatever_the_schedule_says(saver):
+    """GIVEN a backup section WHEN `escale --once` runs THEN a version is saved each time."""
+    first, second = saver.once(), saver.once()
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr_text
+    assert "2 files" in first.stderr_text and "home: saved as version" in first.stderr_text
+    assert "0 new, 0 changed" in second.stderr_text or "changed" in second.stderr_text
+    assert len(saver.versions()) == 2
+
+
+def test_the_service_saves_what_is_due_and_tells_how_it_is(saver):
+    """GIVEN a running escale with a backup section that was never saved THEN it saves at once, and the status says when
+    the next run is; asked for it by name it saves again."""
+    with saver.service(module="escale.cli.escale") as service:
+        saved = service.next("version")
+        service.next("pass", state="end")
+        assert saved["files"] == 2 and saved["files_new"] == 2
+        status = saver.escalectl("status")
+        assert re.search(r"home +in step +1 +\S+ s old +\d{4}-\d\d-\d\d 03:00 +never", status.stdout_text), (
+            status.stdout_text
+        )
+        assert saver.escalectl("status", "--short").stdout_text == "ok\n"
+        assert saver.escalectl("sync").returncode == 0
+        assert saver.escalectl("wait", "--timeout", "20").returncode == 0
+        assert len(saver.versions()) == 1
+        assert saver.escalectl("sync", "home").returncode == 0
+        service.next("version")
+        assert saver.escalectl("stop").returncode == 0
+        assert service.end() == 0
+    assert len(saver.versions()) == 2
+
+
+def test_what_is_not_due_is_not_saved(saver):
+    assert saver.once().returncode == 0
+    with saver.service(module="escale.cli.escale") as service:
+        service.next("start")
+        assert saver.escalectl("wait", "--timeout", "20").returncode == 0
+        assert saver.escalectl("stop").returncode == 0
+        assert service.end() == 0
+    assert len(saver.versions()) == 1
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_saved(saver):
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    (saver.home / "secret").write_bytes(b"")
+    (saver.home / "secret").chmod(0)
+    done = saver.backup("create")
+    assert done.returncode == 3 and "secret" in done.stderr_text
+
+
+def test_a_store_that_was_there_is_not_begun_anew(saver):
+    """GIVEN a store on a disk that is not mounted WHEN a backup runs THEN nothing is made in its place."""
+    assert saver.backup("create").returncode == 0
+    saver.store.rename(saver.place / "unplugged")
+    done = saver.backup("create")
+    assert (done.returncode, saver.store.exists()) == (1, False)
+    assert "there is no repository" in done.stderr_text and "it had 1 versions" in done.stderr_text
+    assert saver.backup("init").returncode == 0
+    assert saver.backup("create").returncode == 0
+
+
+def test_a_folder_that_is_gone_is_no_empty_version(saver):
+    assert saver.backup("create").returncode == 0
+    shutil.rmtree(saver.home)
+    done = saver.backup("create")
+    assert done.returncode == 1 and "nothing was saved" in done.stderr_text
+    assert len(saver.versions()) == 1
+
+
+def test_a_wrong_password_is_12(saver):
+    assert saver.backup("create").returncode == 0
+    saver.key.write_text("wrong\n")
+    for done in (saver.backup("create"), saver.backup("list"), saver.restore("get", ".")):
+        assert done.returncode == 12 and "opens with this password" in done.stderr_text
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        ((), 2, "what is to be done"),
+        (("forget",), 2, "what is to be done"),
+        (("create", "nowhere"), 2, "there is no section"),
+        (("list",), 10, "there is no repository"),
+        (("check", "--read-data", "x"), 2, "is no share"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(saver, words, code, sentence):
+    saver.store.mkdir()
+    done = saver.backup(*words)
+    assert (done.returncode, sentence in done.stderr_text) == (code, True), done.stderr_text
+
+
+# -- keeping
+
+
+def test_prune_keeps_what_the_rules_want(saver):
+    for _ in range(4):
+        assert saver.backup("create").returncode == 0
+    plan = saver.backup("prune", "-n")
+    assert len(re.findall("goes", plan.stdout_text)) == 2 and len(saver.versions()) == 4
+    before = saver.versions()
+    done = saver.backup("prune")
+    assert done.returncode == 0, done.stderr_text
+    assert saver.versions() == before[2:]
+    assert saver.backup("check", "--read-data").returncode == 0
+
+
+def test_old_versions_go_by_themselves(saver):
+    """GIVEN prune = yes WHEN versions are saved THEN those that no rule keeps go, once a day."""
+    for _ in range(3):
+        assert saver.backup("create").returncode == 0
+    saver.conf.write_text(saver.conf.read_text().replace("prune      = no", "prune = yes"))
+    assert saver.backup("create").returncode == 0
+    assert len(saver.versions()) == 2
+    assert saver.backup("create").returncode == 0
+    assert len(saver.versions()) == 3
+
+
+def test_check_names_what_damage_touches(saver):
+    assert saver.backup("create").returncode == 0
+    # The pieces of the large file are in all packs; the middle of the largest one is the middle of such a piece.
+    pack = max(
+        (path for path in (saver.store / "data").rglob("*") if path.is_file()), key=lambda one: one.stat().st_size
+    )
+    content = bytearray(pack.read_bytes())
+    content[len(content) // 2] ^= 1
+    pack.write_bytes(content)
+    assert saver.backup("check").returncode == 0
+    done = saver.backup("check", "--read-data")
+    assert done.returncode == 3 and "/home/big" in done.stdout_text
+    damage, *_ = objects(saver.backup("check", "--read-data", "--json").stdout_text)[-2:]
+    assert damage["type"] == "damage" and damage["touched"][0]["path"].endswith("/home/big")
+    assert saver.restore("verify", "--read-data").returncode == 3
+    restored = saver.restore("get", ".", "--to", "there")
+    assert restored.returncode == 3 and "big: " in restored.stderr_text
+    assert (saver.place / "there/a/notes.txt").read_bytes() == b"first"
+    assert not (saver.place / "there/big").exists()
+
+
+# -- restoring
+
+
+def test_get_brings_everything_back(saver):
+    assert saver.backup("create").returncode == 0
+    wanted = tree(saver.home)
+    del wanted["a/b/x.tmp"]
+    done = saver.restore("get", ".", "--to", "there")
+    assert done.returncode == 0 and "all checksums right" in done.stderr_text
+    assert tree(saver.place / "there") == wanted
+    again = saver.restore("get", ".", "--to", "there")
+    assert again.returncode == 3 and "left as they are" in again.stderr_text
+    (saver.place / "there/big").write_bytes(b"other")
+    assert saver.restore("get", ".", "--to", "there", "--overwrite=always").returncode == 0
+    assert tree(saver.place / "there") == wanted
+
+
+def test_without_any_configuration(saver):
+    """GIVEN a new machine, the address of a store and the password WHEN escale-restore runs THEN all is back."""
+    assert saver.backup("create").returncode == 0
+    wanted = tree(saver.home)
+    del wanted["a/b/x.tmp"]
+    saver.conf.unlink()
+    shutil.rmtree(saver.home)
+    assert len(saver.rescue("list").stdout_text.splitlines()) == 2
+    done = saver.rescue("get", ".", "--to", "there")
+    assert done.returncode == 0, done.stderr_text
+    assert tree(saver.place / "there") == wanted
+    assert saver.rescue("rehearse").returncode == 0
+    saver.key.write_text("wrong\n")
+    assert saver.rescue("list").returncode == 12
+
+
+def test_versions_are_chosen_by_id_and_time(saver):
+    saver.second()
+    first, second = saver.versions()
+    assert saver.restore("get", "a/notes.txt", "--at", first, "--to", "x").returncode == 0
+    assert (saver.place / "x/a/notes.txt").read_bytes() == b"first"
+    assert saver.restore("get", "a/notes.txt", "--to", "y").returncode == 0
+    assert (saver.place / "y/a/notes.txt").read_bytes() == b"second!"
+    none = saver.restore("get", "a/notes.txt", "--at", "2d", "--to", "z")
+    assert none.returncode == 1 and "nor in a backup" in none.stderr_text
+    assert saver.restore("get", "a/new", "--at", first).returncode == 1
+    assert saver.restore("ls", second, "a").stdout_text.count("\n") == 3
+
+
+def test_in_place_puts_aside_what_is_there(saver):
+    saver.second()
+    first, _ = saver.versions()
+    refused = saver.restore("get", "a", "--at", first, "--in-place")
+    assert refused.returncode == 2 and "--yes" in refused.stderr_text
+    preview = saver.restore("get", "a", "--at", first, "--in-place", "-n")
+    assert preview.stdout_text.split() == ["a/caf\u00e9", "a/notes.txt"]
+    assert (saver.home / "a/notes.txt").read_bytes() == b"second!"
+    assert saver.restore("get", "a", "--at", first, "--in-place", "--yes").returncode == 0
+    assert (saver.home / "a/notes.txt").read_bytes() == b"first" and (saver.home / "a/caf\u00e9").is_symlink()
+    (aside,) = (saver.home / ".escale/trash").glob("*/a/notes.txt")
+    assert aside.read_bytes() == b"second!"
+    assert (saver.home / "a/new").exists()
+
+
+def test_find_history_and_diff(saver):
+    saver.second()
+    first, second = saver.versions()
+    rows = saver.restore("find", "*.txt").stdout_text.splitlines()[1:]
+    assert [row.split()[-1] for row in rows] == [second, first]
+    gone = saver.restore("history", "a/caf\u00e9").stdout_text.splitlines()[1:]
+    assert "gone" in gone[0] and "link" in gone[1]
+    changes = [line.split() for line in saver.restore("diff", first).stdout_text.splitlines()]
+    assert ["-", "a/caf\u00e9"] in changes and ["M", "a/notes.txt"] in changes and ["+", "a/new"] in changes
+    assert saver.restore("diff", first, second, "a/new").stdout_text.split() == ["+", "a/new"]
+    assert saver.restore("diff", "2d").returncode == 1
+    nodes = objects(saver.restore("history", "a/notes.txt", "--json").stdout_text)
+    assert [node["size"] for node in nodes[:-1]] == [7, 5] and nodes[-1] == {"type": "exit", "code": 0}
+    offer = saver.restore("notes.txt")
+    assert offer.returncode == 5 and len(offer.stdout_text.splitlines()) == 3
+
+
+def test_rehearse_restores_compares_and_is_remembered(saver):
+    assert saver.backup("create").returncode == 0
+    done = saver.restore("rehearse", "--files", "2")
+    assert done.returncode == 0 and "2 compared" in done.stderr_text
+    with saver.service(module="escale.cli.escale") as service:
+        service.next("start")
+        status = json.loads(saver.escalectl("status", "--json").stdout_text)
+        assert status["sections"][0]["backup"]["rehearsed"] is not None
+        saver.escalectl("stop")
+        service.end()
+    times = os.stat(saver.home / "big")
+    (saver.home / "big").write_bytes(os.urandom(times.st_size))
+    os.utime(saver.home / "big", ns=(times.st_atime_ns, times.st_mtime_ns))
+    rotten = saver.restore("rehearse", "--files", "2")
+    assert rotten.returncode == 3 and "big" in rotten.stderr_text
+
+
+def test_the_trash_and_backups_stand_beside_each_other(tmp_path):
+    more = f"[work]\npath = {tmp_path}/home\naddress = {tmp_path}/relay\nclient name = me\nsettle = 0\n"
+    saver = Saver(tmp_path, more=more)
+    assert saver.once().returncode == 0
+    done = saver.restore("get", "a/notes.txt", "--to", "x")
+    assert done.returncode == 0, done.stderr_text
+    assert (tmp_path / "x/a/notes.txt").read_bytes() == b"first"
+    assert saver.restore("-s", "work", "get", "a/notes.txt", "--to", "y").returncode == 0
+    assert saver.restore("--source", "trash", "get", "a/notes.txt").returncode == 1
+
+
+# -- restic, and a store over a network
+
+
+def test_a_repository_that_restic_made(saver, restic: Restic):
+    """GIVEN a repository that restic made WHEN escale restores, saves and prunes THEN restic agrees with all of it."""
+    restic.run(saver.store, "init")
+    restic.run(saver.store, "backup", str(saver.home))
+    done = saver.rescue("get", ".", "--to", "there")
+    assert done.returncode == 0, done.stderr_text
+    assert tree(saver.place / "there") == tree(saver.home)
+    saver.environ["HOME"] = str(saver.place)
+    assert saver.backup("init").returncode == 0 and saver.backup("create").returncode == 0
+    assert len(saver.versions()) == 2
+    assert saver.backup("check", "--read-data").returncode == 0
+    restic.run(saver.store, "check", "--read-data")
+    restic.run(saver.store, "restore", "latest", "--target", str(saver.place / "by-restic"))
+    wanted = tree(saver.home)
+    del wanted["a/b/x.tmp"]
+    assert tree(saver.place / f"by-restic{saver.home}") == wanted
+
+
+@pytest.mark.real("moto")
+def test_a_store_in_s3(tmp_path, server):
+    relay = server("moto").relay()
+    options = "".join(f"option {name} = {value}\n" for name, value in relay.options.items())
+    login = f"user = {relay.user}\npassword = literal: {relay.password}\n"
+    saver = Saver(tmp_path, store=relay.url, more=login + options)
+    saver.second()
+    assert saver.backup("check", "--read-data").returncode == 0
+    wanted = tree(saver.home)
+    del wanted["a/b/x.tmp"]
+    assert saver.restore("get", ".", "--to", "there").returncode == 0
+    assert tree(tmp_path / "there") == wanted
+    words = ["--from", relay.url, "--key", str(saver.key), "--set", f"user={relay.user}"]
+    words += ["--set", f"password=literal: {relay.password}"]
+    words += [word for name, value in relay.options.items() for word in ("--set", f"option {name}={value}")]
+    saver.conf.unlink()
+    done = saver.run(*words, "get", ".", "--to", "again", module="escale.cli.restore")
+    assert done.returncode == 0, done.stderr_text
+    assert tree(tmp_path / "again") == wanted
