@@ -47,6 +47,7 @@ class Proof:
     def __init__(self, repository: Repository, rng: random.Random | None = None) -> None:
         self._repository = repository
         self._rng = rng or random.SystemRandom()
+        self._has_read_older = False
 
     def look(self) -> list[EscaleError]:
         """Bring the catalog up to date before a run, and `missing` of the repository; returns what is damaged.
@@ -111,8 +112,10 @@ class Proof:
         if ours := sorted(set(fresh) - repository.missing):
             yield self._rng.choice(ours)
         older = sorted(repository.catalog.packs() - set(fresh) - repository.missing)
-        if not older:
+        # Once in a run: what is found is healed by its next pass, which is not there to find more.
+        if not older or self._has_read_older:
             return
+        self._has_read_older = True
         last = repository.catalog.noted(_LAST) or self._rng.choice(older)
         start = next((number for number, pack in enumerate(older) if pack > last), 0)
         count = min(_OLDER_MAX, -(-len(older) // _RUNS))

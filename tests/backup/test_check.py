@@ -290,6 +290,19 @@ def test_what_is_whole_of_a_damaged_pack_is_stored_anew_and_the_next_backup_heal
         assert content(place, snapshot) == whole
 
 
+def test_many_damaged_packs_do_not_keep_a_backup_from_ending(folder):
+    """Each run reads a few old ones, and heals what this version needs of those."""
+    place = made()
+    first = place.save(folder).snapshot
+    for seed in range(3, 8):
+        fill(folder / "below", seed)
+        place.save(folder)
+    for name in place.names("data"):
+        place.damage(name, "flipped")
+    told = [place.save(folder, parent=first, seed=seed).damaged for seed in range(20)]
+    assert any(told)
+
+
 def test_a_sound_repository_is_left_alone_by_repair(folder):
     place = made()
     place.save(folder)
