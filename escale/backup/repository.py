@@ -7,6 +7,7 @@ So what a snapshot needs is there when the snapshot is.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
@@ -69,11 +70,15 @@ class Repository:
         cls, open_store: Callable[[], BlobStore], password: str, cache: Path | None, machine: Machine, now: float
     ) -> Self:
         """Make a repository; RepositoryExists if there is one."""
-        objects = Objects(open_store())
-        master, config = MasterKey.generate(), Config.generate()
-        # The key before the config: a config that nobody can open would keep everybody out for ever.
-        objects.write(Kind.KEY, lock_away(master, password, machine, now).encode())
+        objects, config = Objects(open_store()), Config.generate()
+        # The key before the config: a config that nobody can open would keep everybody out for ever.  Somebody may
+        # have died between the two; a second key that opens with the same password would be taken for the right one.
+        left = next(_masters(objects, password), None)
+        master = left or MasterKey.generate()
+        key = "" if left else objects.write(Kind.KEY, lock_away(master, password, machine, now).encode())
         if not objects.write_config(master.seal(config.encode())):
+            if key:
+                objects.delete(Kind.KEY, key)
             raise RepositoryExists(where=objects.url)
         return cls(objects, master, config, Catalog(_catalog_path(cache, config)), open_store)
 
@@ -85,8 +90,8 @@ class Repository:
             sealed = objects.read_config()
         except Missing as error:
             raise NoRepository(where=objects.url) from error
-        master = _unlocked(objects, password)
-        config = Config.decode(master.open(sealed, f"{objects.url}/config"), f"{objects.url}/config")
+        master, clear = _unlocked(objects, password, sealed)
+        config = Config.decode(clear, f"{objects.url}/config")
         return cls(objects, master, config, Catalog(_catalog_path(cache, config)), open_store)
 
     def close(self) -> None:
@@ -190,8 +195,21 @@ class Repository:
         return self.objects.write(Kind.KEY, lock_away(self.master, password, machine, now).encode())
 
 
-def _unlocked(objects: Objects, password: str) -> MasterKey:
+def _unlocked(objects: Objects, password: str, sealed: bytes) -> tuple[MasterKey, bytes]:
+    """The key of this password that opens the config, and the config in the clear."""
+    last: PeerError | None = None
+    for master in _masters(objects, password):
+        try:
+            return master, master.open(sealed, f"{objects.url}/config")
+        except PeerError as error:
+            last = error
+    raise last or WrongPassword(where=objects.url)
+
+
+def _masters(objects: Objects, password: str) -> Iterator[MasterKey]:
+    """What opens with this password; Corrupt at the end if a key file is damaged and none did."""
     damaged: PeerError | None = None
+    has_any = False
     for blob in objects.list(Kind.KEY):
         where = objects.where(Kind.KEY, blob.name)
         try:
@@ -200,10 +218,20 @@ def _unlocked(objects: Objects, password: str) -> MasterKey:
             damaged = error
             continue
         if master is not None:
-            return master
-    if damaged is not None:
+            has_any = True
+            yield master
+    if damaged is not None and not has_any:
         raise damaged
-    raise WrongPassword(where=objects.url)
+
+
+class _Tools(threading.local):
+    """Of each thread its own; making them anew for each blob costs more than the smallest blobs do."""
+
+    def __init__(self) -> None:
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_tools = _Tools()
 
 
 def _decompressed(data: bytes, size_max: int, where: str) -> bytes:
@@ -212,7 +240,7 @@ def _decompressed(data: bytes, size_max: int, where: str) -> bytes:
         # The library obeys a size that the frame tells whatever the limit is.
         if max(size, size_max) > RAW_BYTES_MAX or size > size_max:
             raise Corrupt(where=where, reason="it says that it is larger than anything can be")
-        return zstandard.ZstdDecompressor().decompress(data, max_output_size=size_max) if size_max else b""
+        return _tools.decompressor.decompress(data, max_output_size=size_max) if size_max else b""
     except zstandard.ZstdError as error:
         raise Corrupt(where=where, reason=f"it cannot be decompressed: {error}") from error
 
