@@ -7,22 +7,25 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..app.build_backup import build_vault
 from ..app.together import run_together
 from ..app.wording import duration_text, files_text, size_text
+from ..backup.objects import Kind
+from ..backup.repository import NoRepository
 from ..clock import Clock, SystemClock
-from ..conf.settings import Section
-from ..errors import EscaleError, LocalError
+from ..conf.settings import BackupSection, Section
+from ..errors import EscaleError, LocalError, NoSuchRelay
 from ..seal import Key
 from ..store.blob import BlobStore
 from ..store.site import Finding
 from .arguments import Parser, add_common
 from .exit_codes import FAILED, worst
 from .render import Palette, json_line, palette_for
-from .setup import load_setup, make_place, open_store
+from .setup import Setup, load_setup, make_place, open_store, password_prompt
 
 PROBE_BYTES = 1024 * 1024
 """Enough for a first idea of the speed, and for an overwrite that can be interrupted in the middle."""
@@ -72,13 +75,15 @@ def parser() -> Parser:
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """The command: 0, or the code of the gravest thing found."""
     setup = load_setup(options.config, environ, None)
-    sections = setup.chosen(options.sections)
+    sections, backups = setup.named(options.sections)
     report = Report(palette_for(sys.stdout, options.color, environ), options.json)
     report.line("conf", str(setup.instance.config))
     for warning in setup.warnings:
         report.line("conf", warning, "note")
     for section in sections:
         _check(section, report, options, environ)
+    for backup in backups:
+        _check_backup(backup, setup, report, options)
     code = worst(report.codes)
     if options.json:
         print(json_line({"type": "exit", "code": code}))
@@ -107,6 +112,36 @@ def _check(section: Section, report: Report, options: argparse.Namespace, enviro
         if options.create:
             make_place(section, environ)
         _check_relay(section, environ, report, may_write=not options.no_write)
+
+
+def _check_backup(section: BackupSection, setup: Setup, report: Report, options: argparse.Namespace) -> None:
+    """Secrets, what is saved, and whether the repository opens."""
+    report.section = section.name
+    if not options.json:
+        print(f"\n[{section.name}]")
+    vault = None
+    with _layer(report, "secrets"):
+        vault = build_vault(None, section, setup.environ, SystemClock(), password_prompt())
+        vault.password()
+        report.line("secrets", f"passphrase from {section.passphrase.source}")
+    for path in section.paths:
+        with _layer(report, "path"):
+            if not os.path.lexists(path) or not os.access(path, os.R_OK):
+                raise LocalError(path=path, reason="is not there, or may not be read")
+            report.line("path", str(path))
+    if vault is None or options.offline:
+        return
+    with _layer(report, "store"):
+        if options.create:
+            make_place(section, setup.environ)
+        try:
+            with closing(vault.open()) as repository:
+                count = sum(1 for _ in repository.objects.list(Kind.SNAPSHOT))
+                report.line("store", f"{vault.url}  repository {repository.config.id[:8]}, {count} versions")
+        except (NoRepository, NoSuchRelay) as error:
+            if section.address.scheme != "file" and isinstance(error, NoSuchRelay):
+                raise
+            report.line("store", f"{vault.url}: a repository will be made at the first run", "note")
 
 
 @contextmanager

@@ -189,6 +189,20 @@ def test_what_is_wrong_is_one_sentence(saver, words, code, sentence):
     assert (done.returncode, sentence in done.stderr_text) == (code, True), done.stderr_text
 
 
+def test_check_looks_at_every_layer(saver):
+    def check(*words):
+        return saver.run("check", "-c", str(saver.conf), *words, module="escale.cli.escale")
+
+    first = check()
+    assert first.returncode == 0 and "will be made at the first run" in first.stdout_text
+    assert saver.backup("create").returncode == 0
+    assert "1 versions" in check().stdout_text and "store" not in check("--offline").stdout_text.split("conf")[-1]
+    saver.key.write_text("wrong\n")
+    assert check().returncode == 12
+    shutil.rmtree(saver.home)
+    assert "is not there" in check("--offline").stdout_text
+
+
 # -- keeping
 
 
