@@ -34,9 +34,9 @@ _HELD = (
     "SELECT 1 FROM blobs AS other JOIN holders ON holders.pack = other.pack"
     " WHERE other.id = needs.id AND other.kind = needs.kind"
 )
-_TOGETHER = 200
-_ALONE = f"SELECT id FROM blobs WHERE kind = ? AND id IN ({','.join('?' * _TOGETHER)})"
-_WITH_PACKS = _ALONE.replace("id FROM blobs", "id, name FROM blobs JOIN packs ON number = pack", 1)
+_TOGETHER = (8, 40, 200)
+"""How many ids are in one question: SQLite knows the question already if it is always as long."""
+
 _KIND = {number: kind for kind, number in _NUMBER.items()}
 
 
@@ -113,12 +113,15 @@ class Catalog:
 
     def known(self, kind: BlobKind, ids: list[bytes], without: set[str]) -> set[bytes]:
         """Those of the blobs that a pack is said to hold, not counting packs `without`; in few questions."""
+        columns = "id, name FROM blobs JOIN packs ON number = pack" if without else "id FROM blobs"
         found: set[bytes] = set()
-        for start in range(0, len(ids), _TOGETHER):
-            asked = ids[start : start + _TOGETHER]
-            # Always as many, so that SQLite knows the question already.
-            values = (_NUMBER[kind], *asked, *(asked[-1:] * (_TOGETHER - len(asked))))
-            rows = self._rows(_WITH_PACKS if without else _ALONE, values)
+        for start in range(0, len(ids), _TOGETHER[-1]):
+            asked = ids[start : start + _TOGETHER[-1]]
+            count = next(count for count in _TOGETHER if count >= len(asked))
+            rows = self._rows(
+                f"SELECT {columns} WHERE kind = ? AND id IN ({','.join('?' * count)})",
+                (_NUMBER[kind], *asked, *(asked[-1:] * (count - len(asked)))),
+            )
             found.update(row[0] for row in rows if not without or row[1].hex() not in without)
         return found
 

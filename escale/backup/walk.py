@@ -38,6 +38,9 @@ was begun could have been changed once more without its times telling."""
 OPEN_MAX = 64
 """Directories that are open at a time; those above are opened again on the way back."""
 
+LINKED_MAX = 20_000
+"""Files with several names that are remembered, so that they are read once; of more the oldest are forgotten."""
+
 REPORT_BYTES = 4 << 20
 
 _QUOTED_ID = re.compile(r'"([0-9a-f]{64})"')
@@ -312,8 +315,13 @@ class Walk:
             else:
                 content, size = self._content(source, path)
                 if source.status.st_nlink > 1:
-                    self._linked[identity] = (source.status, content, size)
+                    self._remember(identity, source.status, content, size)
             return self._look.node(name, source.status, source.descriptor, size=size, content=content)
+
+    def _remember(self, identity: tuple[int, int], status: os.stat_result, content: tuple[str, ...], size: int) -> None:
+        if len(self._linked) >= LINKED_MAX:
+            del self._linked[next(iter(self._linked))]
+        self._linked[identity] = (status, content, size)
 
     def _content(self, source: SourceFile, path: str) -> tuple[tuple[str, ...], int]:
         """Read it until it holds still while that is done."""

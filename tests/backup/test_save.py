@@ -265,6 +265,37 @@ def test_three_hundred_levels(tmp_path, name):
     subprocess.run(["rm", "-rf", str(tmp_path / name)], check=True)
 
 
+def test_a_directory_that_is_moved_while_we_are_deep_below_it_is_named(tmp_path):
+    """Those far above are not held open, and ".." would lead elsewhere."""
+    top = tmp_path / "folder"
+    deep = top.joinpath("moved", *["d"] * 100)
+    deep.mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "secret").write_bytes(b"secret")
+    (deep / "file").write_bytes(b"1")
+
+    def excludes(path: str, is_directory: bool) -> bool:
+        if path == str(deep / "file"):
+            os.rename(top / "moved", tmp_path / "elsewhere" / "moved")
+        return False
+
+    place = Place()
+    saved = place.save(top, excludes=excludes)
+    assert [each.path for each in saved.unreadable] == [str(top)]
+    found = version(place, saved.snapshot, top)
+    assert found[str(deep.relative_to(top) / "file")] == b"1"
+    assert not any("secret" in path for path in found)
+
+
+def test_the_root_itself(folder):
+    """What is not wanted of it is excluded by the caller."""
+    wanted = [str(folder), *map(str, folder.parents)]
+    place = Place()
+    saved = place.save("/", excludes=lambda path, _: path not in wanted and not path.startswith(f"{folder}/"))
+    assert version(place, saved.snapshot, folder) == disk(folder)
+    assert saved.snapshot.paths == ("/",)
+
+
 def test_many_names_in_a_directory(tmp_path):
     top = tmp_path / "folder"
     top.mkdir()
