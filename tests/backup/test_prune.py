@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from pathlib import Path
 
 import pytest
 
+from escale.backup.check import Check
 from escale.backup.chunks import Chunker
 from escale.backup.doomed import GRACE_S, Doomed, doomed
 from escale.backup.fetch import Fetch
 from escale.backup.forget import TooManyVersions, forget, plan_forget
+from escale.backup.heads import Heads
 from escale.backup.locks import LockLost, RepositoryLocked, locked
 from escale.backup.machine import Machine
 from escale.backup.objects import Kind
@@ -22,6 +25,7 @@ from escale.backup.retention import Keep
 from escale.backup.snapshot import Snapshot
 from escale.backup.versions import Versions
 from escale.backup.writer import Writer
+from escale.errors import Unreachable
 from escale.testing.faults import Crash
 
 from .places import MACHINE, Place
@@ -313,9 +317,12 @@ def test_who_slept_through_his_exclusive_lock_deletes_nothing_more(tmp_path):
     assert prune(place).deleted
 
 
+@pytest.mark.parametrize(
+    "failure", [Crash(), Unreachable(where="memory:", reason="on purpose")], ids=["dead", "cut off"]
+)
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_death_at_every_change_loses_nothing_and_the_next_run_finishes(tmp_path, when):
-    """All that marking, storing anew and deleting change at the store, in turn."""
+def test_an_end_at_every_change_loses_nothing_and_the_next_run_finishes(tmp_path, when, failure):
+    """All that marking, storing anew and deleting change at the store, in turn; from then on nothing works."""
     deaths = 0
     for nth in range(200):
         place, folder = Place(), tmp_path / "folder"
@@ -331,7 +338,7 @@ def test_death_at_every_change_loses_nothing_and_the_next_run_finishes(tmp_path,
             nonlocal left
             left -= 1
             if left < 0:
-                raise Crash
+                raise failure
 
         setattr(place, when, die)
         try:
@@ -339,7 +346,7 @@ def test_death_at_every_change_loses_nothing_and_the_next_run_finishes(tmp_path,
             place.clock.advance(GRACE_S)
             prune(place)
             has_died = False
-        except Crash:
+        except (Crash, Unreachable, RepositoryLocked):
             has_died = True
             deaths += 1
         setattr(place, when, lambda verb, name: None)
@@ -387,6 +394,47 @@ def test_forgetting_much_needs_a_word(tmp_path):
     assert place.names("snapshots") == names
     forget(place.repository(), plan, is_approved=True)
     assert len(place.names("snapshots")) == 1
+
+
+@pytest.mark.parametrize("nth", range(5))
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_death_while_forgetting_leaves_versions_that_are_whole_or_gone(tmp_path, when, nth):
+    """And those that were to go and are there go with the next run, which finds nothing that nobody signed for."""
+    place = made()
+    saved = versions_of(place, tmp_path / "folder", 4)
+    heads = Heads(place.repository(), MACHINE, place.clock, tmp_path / "state")
+    for snapshot in saved:
+        heads.saved(snapshot)
+    whole = content(place, saved[-1])
+    left = nth
+
+    def die(verb: str, name: str) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Crash
+
+    setattr(place, when, die)
+    with contextlib.suppress(Crash):
+        forget(place.repository(), plan_forget(saved, Keep(last=1)), heads_again(place, tmp_path))
+    setattr(place, when, lambda verb, name: None)
+    checked = Check(place.repository(), connections=1).run(1.0, heads_again(place, tmp_path))
+    assert checked.is_sound and {notice.code for notice in checked.notices} <= {"B454"}
+    left_over = [one for one in place.repository().snapshots() if isinstance(one, Snapshot)]
+    forget(place.repository(), plan_forget(left_over, Keep(last=1)), heads_again(place, tmp_path))
+    assert Check(place.repository(), connections=1).run(1.0, heads_again(place, tmp_path)).notices == []
+    assert content(place, saved[-1]) == whole
+
+
+def heads_again(place: Place, tmp_path: Path) -> Heads:
+    return Heads(place.repository(), MACHINE, place.clock, tmp_path / "state")
+
+
+def made() -> Place:
+    """With a config, which `Place` knows without reading it."""
+    place = Place()
+    place.blobs["config"] = (place.master.seal(place.config.encode()), place.clock.now())
+    return place
 
 
 def test_an_empty_rule_forgets_nothing(tmp_path):
