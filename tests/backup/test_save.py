@@ -345,9 +345,10 @@ def test_special_files_are_there_and_sockets_are_not(folder):
     assert not saved.unreadable
 
 
-@pytest.mark.skipif(IS_ROOT, reason="NOT TESTED: root reads everything")
 def test_what_cannot_be_read_is_named_and_the_rest_goes_on(folder):
     os.chmod(folder / "large", 0)
+    if os.access(folder / "large", os.R_OK):
+        pytest.skip("NOT TESTED: root reads everything")
     os.chmod(folder / "deep", 0)
     place = Place()
     saved = place.save(folder)
