@@ -10,13 +10,15 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from contextlib import suppress
+from itertools import repeat
+from typing import Protocol, runtime_checkable
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pyfastcdc import FastCDC
 
-from ..errors import Corrupt, Missing, NoSuchRelay
+from ..errors import Corrupt, Missing, NoSuchRelay, Refused
 from .cipher import MasterKey
 from .config import AVERAGE_MAX, AVERAGES, average_for
 from .objects import EXTRA
@@ -38,6 +40,19 @@ class Content(Protocol):
     def readinto(self, target: memoryview, /) -> int: ...
 
 
+@runtime_checkable
+class Holed(Content, Protocol):
+    """A content that knows where it has holes."""
+
+    def hole_end(self, offset: int, /) -> int:
+        """Where the zeros end that begin at `offset`; `offset` itself if there are none."""
+        ...
+
+    def seek(self, offset: int, /) -> None:
+        """Go on there."""
+        ...
+
+
 class Chunker:
     """Cuts with an average of `average` bytes.  The seed of a repository keeps others from telling well-known files by
     the lengths of their pieces, as far as that goes.  Used by one thread at a time."""
@@ -51,7 +66,10 @@ class Chunker:
         )
 
     def cut(self, file: Content, size: int) -> Iterator[bytes]:
-        """The pieces of what `file` yields; those of files up to a quarter of the average are one piece anyway."""
+        """The pieces of what `file` yields; those of files up to a quarter of the average are one piece anyway.
+
+        Of a long hole the same object comes again and again.
+        """
         if size <= self.least:
             buffer = bytearray(size + 1)
             count = file.readinto(memoryview(buffer))
@@ -61,8 +79,26 @@ class Chunker:
             if not count:
                 return
             file = _Continued(memoryview(buffer)[:count], file)
-        for chunk in self._cutter.cut_stream(file):
-            yield bytes(chunk.data)
+        if isinstance(file, Holed):
+            yield from self._cut_holed(file)
+        else:
+            yield from (bytes(chunk.data) for chunk in self._cutter.cut_stream(file))
+
+    def _cut_holed(self, file: Holed) -> Iterator[bytes]:
+        """A cut depends only on what follows the one before: a piece that would be all zeros is known before."""
+        zeros, offset, is_done = bytes(self.most), 0, False
+        while not is_done:
+            is_done = True
+            for chunk in self._cutter.cut_stream(file):
+                piece = bytes(chunk.data)
+                offset += len(piece)
+                yield piece
+                if piece == zeros and (count := (file.hole_end(offset) - offset) // self.most):
+                    yield from repeat(piece, count)
+                    offset += count * self.most
+                    file.seek(offset)
+                    is_done = False
+                    break
 
 
 class _Continued:
@@ -99,7 +135,9 @@ def chunker_of(repository: Repository, paths: Iterable[str]) -> Chunker:
         return Chunker(_average_in(sealed, repository.master, f"{place.url}/{PARAMETERS}"), seed)
     except (Missing, NoSuchRelay, Corrupt):
         average = average_for(source_bytes(paths))
-    place.write_bytes(PARAMETERS, repository.master.seal(json.dumps({"average": average}).encode()))
+    # Who only adds cannot mend what is damaged there.
+    with suppress(Refused):
+        place.write_bytes(PARAMETERS, repository.master.seal(json.dumps({"average": average}).encode()))
     return Chunker(average, seed)
 
 

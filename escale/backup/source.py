@@ -211,6 +211,15 @@ class _Sparse:
         self._at += count
         return count
 
+    def hole_end(self, offset: int, /) -> int:
+        try:
+            return max(offset, min(self._size, os.lseek(self._descriptor, offset, os.SEEK_DATA)))
+        except OSError as error:
+            return max(offset, self._size) if error.errno == errno.ENXIO else offset
+
+    def seek(self, offset: int, /) -> None:
+        self._at = self._data_start = self._data_end = offset
+
     def _look_ahead(self) -> None:
         try:
             self._data_start = os.lseek(self._descriptor, self._at, os.SEEK_DATA)

@@ -342,9 +342,11 @@ class Walk:
             data = source.whole()
             self.counts.bytes_read += len(data)
             return ((self._writer.add(BlobKind.DATA, data),) if data else ()), len(data)
-        ids, size, told = [], 0, 0
+        ids: list[str] = []
+        size, told, last = 0, 0, b""
         for piece in self._chunker.cut(source.content(), source.status.st_size):
-            ids.append(self._writer.add(BlobKind.DATA, piece))
+            ids.append(ids[-1] if piece is last and ids else self._writer.add(BlobKind.DATA, piece))
+            last = piece
             size += len(piece)
             self.counts.bytes_read += len(piece)
             if size - told >= REPORT_BYTES:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import stat
 
 import pytest
 
+from escale.backup.chunks import Chunker
 from escale.backup.node import NodeType
 from escale.backup.source import Look, SourceFile
 
@@ -124,3 +126,35 @@ def test_what_is_no_file_is_not_opened(tmp_path):
             source.again()
     os.close(parent)
     assert stat.S_ISFIFO(os.lstat(tmp_path / "fifo").st_mode)
+
+
+@pytest.mark.parametrize("pieces", [[], [0], [5 << 20], [(9 << 20) - 3], [1 << 20, 3 << 20, 8 << 20], [100, 7_777_777]])
+def test_files_with_holes_are_cut_as_if_they_had_none(tmp_path, pieces):
+    path = tmp_path / "file"
+    with open(path, "wb") as file:
+        for place in pieces:
+            file.seek(place)
+            file.write(os.urandom(100_000))
+        file.truncate(max(9 << 20, file.tell()))
+    chunker, status, parent = Chunker(4096, 3), os.stat(path), os.open(tmp_path, os.O_RDONLY)
+    with SourceFile(parent, "file", status) as source:
+        found = [*chunker.cut(source.content(), status.st_size)]
+    os.close(parent)
+    assert found == [*chunker.cut(io.BytesIO(path.read_bytes()), status.st_size)]
+
+
+def test_a_hole_takes_no_time(tmp_path):
+    """A terabyte, of which nothing is read or hashed."""
+    path = tmp_path / "file"
+    with open(path, "wb") as file:
+        file.seek((1 << 40) - 5)
+        file.write(b"data\n")
+    chunker, status, parent = Chunker(1 << 20, 3), os.stat(path), os.open(tmp_path, os.O_RDONLY)
+    sizes, objects = 0, set()
+    with SourceFile(parent, "file", status) as source:
+        for piece in chunker.cut(source.content(), status.st_size):
+            sizes += len(piece)
+            objects.add(id(piece))
+    os.close(parent)
+    assert sizes == 1 << 40
+    assert len(objects) < 10
