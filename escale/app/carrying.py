@@ -279,14 +279,15 @@ def migrate_relay(source: Depot, target: Depot, is_fast: bool, report: Reporter)
     """
     try:
         marker = source.marker()
+        relay_id = "" if marker is None else Marker.decode(marker, source.store.url).relay_id
     except RelayMoved as moved:
         if _relay_id(target) == moved.relay_id:
             return Migrated([], [], 0, was_there=True)
         raise
     if marker is not None:
         Marker.decode(marker, source.store.url).must_fit(target.fingerprint, target.store.url)
-        if _relay_id(target) == Marker.decode(marker, source.store.url).relay_id:
-            return Migrated([], [], 0, was_there=True)
+    if relay_id == _relay_id(target) if relay_id else _has_all(source, target):
+        return Migrated([], [], 0, was_there=True)
     target.expect_format([info.name for info in target.store.list()])
     parcels = carry(source.store, target.store, source.form, Meter(source.section, "up", report))
     verify(target.store, parcels, is_fast, Meter(source.section, "check", report))
@@ -302,6 +303,16 @@ def _relay_id(depot: Depot) -> str:
         return Marker.decode(depot.store.read_bytes(MARKER, MARKER_BYTES_MAX), depot.store.url).relay_id
     except (Missing, NoSuchRelay):
         return ""
+
+
+def _has_all(source: Depot, target: Depot) -> bool:
+    """Whether each blob of a relay without marker lies in the other place, too: then it was carried, and some of it may
+    have been removed since."""
+    names = in_order(source.form, [info.name for info in source.store.list()])
+    there = {info.name for info in target.store.list()}
+    return there.issuperset(names) and all(
+        read_back(source.store, name) == read_back(target.store, name) for name in names
+    )
 
 
 def empty_relay(source: Depot, target: Depot) -> list[str]:
