@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -55,8 +56,8 @@ class DirectoryStore(BlobStore):
         target = self.directory / validate_name(name)
         with self._errors(name):
             temporary = self._temporary()
-            temporary.write_bytes(data)
             try:
+                self._write(temporary, io.BytesIO(data))
                 os.link(temporary, target)
             except FileExistsError:
                 return False

@@ -15,13 +15,22 @@ def range_header(offset: int, length: int) -> str:
     return f"bytes={offset}-{offset + max(length, 1) - 1}"
 
 
+def told_range(status: int, content_range: str | None) -> str:
+    """What an answer says it holds; "" if it is the whole blob.
+
+    rclone sends parts with status 200; one with status 206 that does not tell which it is cannot be used.
+    """
+    return content_range or ("an unknown part" if status == 206 else "")
+
+
 def take_part(
     pieces: Iterable[bytes], content_range: str, size: int | None, offset: int, length: int, where: str
 ) -> bytes:
     """What was asked for of the `pieces` of an answer's body; reads on no longer than needed.
 
-    `content_range`: the header of an answer that is a part, "" if it is the whole blob, of `size` bytes (None: not
-    told, but its end is certain).  Refused for another part than was asked for; Unreachable for one that is cut short.
+    `content_range`: what the answer is said to hold, as of `told_range`; if that is the whole blob, it has `size` bytes
+    (None: not told, but its end is certain).  Refused for another part than was asked for; Unreachable for one that is
+    cut short.
     """
     begin, end = _told(content_range, offset, length, where) if content_range else (0, size)
     wanted = length if end is None else max(0, min(length, end - offset))

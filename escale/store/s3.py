@@ -20,7 +20,7 @@ from ..errors import Missing, Refused, Unreachable
 from ..stream import PIECE, Readable, read_exactly
 from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_directory, validate_name
 from .body import body_stream
-from .part import range_header, take_part
+from .part import range_header, take_part, told_range
 from .s3_session import Session, settings
 from .s3_words import BeyondTheEnd, Conflict, headers_of, relay_now
 
@@ -95,8 +95,7 @@ class S3Store(BlobStore):
             return b""
         with closing(answer["Body"]) as body, self._errors(name):
             pieces = iter(lambda: body.read(PIECE), b"")
-            is_part = answer["ResponseMetadata"]["HTTPStatusCode"] == 206
-            told = answer.get("ContentRange", "nothing") if is_part else ""
+            told = told_range(answer["ResponseMetadata"]["HTTPStatusCode"], answer.get("ContentRange"))
             return take_part(pieces, told, self._size(answer), offset, length, self.url)
 
     def put(self, name: str, source: BinaryIO) -> int:

@@ -45,7 +45,10 @@ def open_upload(connection: Connection, path: str) -> Upload:
 
 
 def link_if_free(connection: Connection, temporary: str, path: str) -> bool | None:
-    """Rename by a link, which does not overwrite; False if the name is taken, None if the server makes no links."""
+    """Rename by a link, which does not overwrite; False if the name is taken, None if the server makes no links.
+
+    Where nobody may remove anything the temporary name stays: it is another name of the same file and takes no space.
+    """
     answers = Answers(connection.channel)
     linked = answers.send(sftp.EXTENDED, "hardlink@openssh.com", temporary, path)
     removed = answers.send(sftp.REMOVE, temporary)
@@ -57,7 +60,15 @@ def link_if_free(connection: Connection, temporary: str, path: str) -> bool | No
         # Like "taken", "impossible on this file system" is just a failure.
         return False if connection.can_link and exists(connection, path) else None
     finally:
+        _must_be_gone(answers, removed)
+
+
+def _must_be_gone(answers: Answers, removed: int) -> None:
+    try:
         answers.take(removed)
+    except StatusError as error:
+        if error.code != sftp.PERMISSION_DENIED:
+            raise
 
 
 def open_if_free(connection: Connection, path: str) -> Upload | None:

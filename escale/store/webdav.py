@@ -26,7 +26,7 @@ from ..stream import pieces_of, read_exactly
 from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_directory, validate_name
 from .body import body_stream
 from .multistatus import PROPERTIES, Multistatus
-from .part import range_header, take_part
+from .part import range_header, take_part, told_range
 from .tls import Identity, authorities
 from .webdav_session import Session
 from .webdav_upload import CountedUpload
@@ -101,9 +101,8 @@ class WebdavStore(BlobStore):
         with closing(response), self._session.errors():
             if response.status_code not in (200, 206):
                 raise self._refusal(response)
-            is_part = response.status_code == 206
-            told = response.headers.get("content-range", "nothing") if is_part else ""
-            size = None if is_part else self._length(name, response)
+            told = told_range(response.status_code, response.headers.get("content-range"))
+            size = None if told else self._length(name, response)
             return take_part(response.iter_raw(), told, size, offset, length, self.url)
 
     def put(self, name: str, source: BinaryIO) -> int:

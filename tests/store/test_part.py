@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from escale.errors import Refused, Unreachable
-from escale.store.part import range_header, take_part
+from escale.store.part import range_header, take_part, told_range
 
 CONTENT = bytes(range(100))
 
@@ -20,6 +20,20 @@ def pieces(content: bytes, size: int = 7) -> Iterator[bytes]:
 def test_what_is_asked_for() -> None:
     assert range_header(10, 5) == "bytes=10-14"
     assert range_header(10, 0) == "bytes=10-10"
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "told"),
+    [
+        (206, "bytes 1-2/3", "bytes 1-2/3"),
+        (200, "bytes 1-2/3", "bytes 1-2/3"),
+        (200, None, ""),
+        (200, "", ""),
+        (206, None, "an unknown part"),
+    ],
+)
+def test_what_an_answer_says_it_holds(status: int, header: str | None, told: str) -> None:
+    assert told_range(status, header) == told
 
 
 @pytest.mark.parametrize("size", [100, None])
@@ -52,7 +66,15 @@ def test_a_part_ends_where_the_blob_does(told: str) -> None:
 
 @pytest.mark.parametrize(
     "told",
-    ["bytes 0-9/100", "bytes 11-19/100", "bytes 10-18/100", "bytes */100", "nothing", "bytes 10-19", "items 10-19/100"],
+    [
+        "bytes 0-9/100",
+        "bytes 11-19/100",
+        "bytes 10-18/100",
+        "bytes */100",
+        "an unknown part",
+        "bytes 10-19",
+        "items 10-19/100",
+    ],
 )
 def test_another_part_is_refused(told: str) -> None:
     with pytest.raises(Refused, match="instead of"):
