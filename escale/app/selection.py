@@ -22,22 +22,33 @@ class Selection:
         self._roots = sorted((str(root).rstrip("/") for root in roots), key=len, reverse=True)
         self._rules = dict.fromkeys(self._roots, rules)
         self._size_max = rules.size_max
-        self._looked_in: tuple[str, str] | None = None
+        self._here: str | None = None
+        self._root: str | None = None
+        self._takes_all = False
 
     def excludes(self, path: str, is_directory: bool) -> bool:
         """Whether this absolute path is left out; OSError where a file of rules beside it cannot be read."""
-        root = next((root for root in self._roots if path.startswith(f"{root}/")), None)
-        if root is None:
+        here = path.rpartition("/")[0]
+        if here != self._here:
+            self._enter(here)
+        if self._root is None or (self._takes_all and not is_directory):
             return False
-        relative = path[len(root) + 1 :]
-        directory = relative.rpartition("/")[0]
-        if self._looked_in != (root, directory):
-            self._look_in(root, directory)
-            self._looked_in = (root, directory)
-        rules = self._rules[root]
+        rules, relative = self._rules[self._root], path[len(self._root) + 1 :]
         if is_directory:
             return not rules.enter(relative)
         return rules.why_not_file(relative) is not None or self._is_too_large(path)
+
+    def _enter(self, here: str) -> None:
+        """The walk has come to another directory: most of what decides is the same for all that is in it."""
+        self._here = None
+        self._root = next((root for root in self._roots if f"{here}/".startswith(f"{root}/")), None)
+        if self._root is not None:
+            self._look_in(self._root, here[len(self._root) + 1 :])
+            rules = self._rules[self._root]
+            asks = rules.include or rules.exclude or rules.extensions or rules.ignores or not rules.hidden
+            # In the folder itself there may be a file of the name of our own directory.
+            self._takes_all = not asks and rules.size_max is None and here != self._root
+        self._here = here
 
     def _look_in(self, root: str, directory: str) -> None:
         rules = self._rules[root]
