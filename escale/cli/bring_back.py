@@ -71,6 +71,8 @@ def bring_back(session: Session, vision: Vision, version: Snapshot, found: list[
         done = _brought(session, vision, version, found, target, told)
     finally:
         screen.close()
+    if options.in_place and not options.from_url:
+        _wake(session, version)
     return _told(session, vision, done, amount, place, session.clock.monotonic() - began)
 
 
@@ -83,6 +85,16 @@ def _brought(
     now = session.clock.now()
     groups = roots_of(vision, version.paths, found)
     return [bring_in_place(vision, vision.below(group), root, now, told) for root, group in groups.items()]
+
+
+def _wake(session: Session, version: Snapshot) -> None:
+    """What came back into a folder that is kept in step travels at once, if a service runs."""
+    for section in session.setup().config.sections:
+        if any(
+            section.local_path.is_relative_to(path) or Path(path).is_relative_to(section.local_path)
+            for path in version.paths
+        ):
+            session.wake(section.name)
 
 
 def _teller(screen: Screen, section: str, amount: Amount) -> Told:
