@@ -48,11 +48,12 @@ class Objects:
         self._shelves: dict[str, BlobStore] = {}
 
     def list(self, kind: Kind) -> Iterator[BlobInfo]:
-        """All of a kind by name, fresh from the store; what does not look like an object is left out."""
+        """All of a kind by name, fresh from the store; what does not look like an object, or is a pack where nobody
+        would look for it, is left out."""
         try:
             for blob in self._shelf(kind.value).list_below() if kind is Kind.PACK else self._shelf(kind.value).list():
-                name = blob.name.rpartition("/")[2]
-                if _ID.fullmatch(name):
+                directory, _, name = blob.name.rpartition("/")
+                if _ID.fullmatch(name) and name.startswith(directory):
                     yield replace(blob, name=name)
         except NoSuchRelay:
             # The directory of a kind appears with its first object.

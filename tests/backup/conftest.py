@@ -8,10 +8,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from escale.clock import SystemClock
 
 PASSWORD = "correct horse battery staple"
 
@@ -29,6 +33,28 @@ class Restic:
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == exit_code, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it is of the time before exit codes of their own and targets of any bytes (0.17)."""
+        told = subprocess.run([self.program, "version"], capture_output=True, text=True, check=True).stdout
+        return tuple(map(int, told.split()[1].split(".")[:2])) < (0, 17)
+
+    @contextmanager
+    def at_work(self, repository: Path) -> Iterator[None]:
+        """It saves what never comes, under its lock, and is killed at the end."""
+        command = [self.program, "--no-cache", "-r", str(repository), "backup", "--stdin"]
+        environment = {**os.environ, "RESTIC_PASSWORD": PASSWORD}
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        clock = SystemClock()
+        try:
+            while not any((repository / "locks").iterdir()):
+                assert process.poll() is None
+                clock.sleep(0.02)
+            yield
+        finally:
+            process.kill()
+            process.communicate()
 
 
 def programs() -> list[str]:

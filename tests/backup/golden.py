@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 
+from escale.backup.catalog import Catalog
+from escale.backup.cipher import MasterKey
+from escale.backup.config import Config
 from escale.backup.node import Node, NodeType
+from escale.backup.objects import Objects
 from escale.backup.repository import Repository
 from escale.store.directory import DirectoryStore
 
@@ -60,11 +65,25 @@ def copied(name: str, to: Path) -> Path:
     return to
 
 
-def opened(directory: Path, password: str = PASSWORD, cache: Path | None = None) -> Repository:
+def opened(directory: Path, password: str = PASSWORD, catalogs: Path | None = None) -> Repository:
     """A repository in a directory, with all its index files read."""
-    repository = Repository.open(lambda: DirectoryStore(directory), password, cache)
+    repository = Repository.open(lambda: DirectoryStore(directory), password, catalogs)
     assert repository.refresh() == []
     return repository
+
+
+@cache
+def master(name: str) -> MasterKey:
+    """The key of a golden repository; to derive it from the password takes half a second each time."""
+    return Repository.open(lambda: DirectoryStore(HERE / name), PASSWORD, None).master
+
+
+def unlocked(directory: Path, name: str, catalogs: Path | None = None) -> Repository:
+    """A copy of that golden repository, by somebody who has the key already."""
+    objects = Objects(DirectoryStore(directory))
+    config = Config.decode(master(name).open(objects.read_config(), "config"), "config")
+    path = None if catalogs is None else catalogs / f"{name}.catalog"
+    return Repository(objects, master(name), config, Catalog(path), lambda: DirectoryStore(directory))
 
 
 def one_of(name: str, kind: str) -> Path:
