@@ -29,6 +29,7 @@ HOMES = {
     "concurrent": ("app", "net", "store.webdav", "store.ftp", "relay.compression", "relay.archive", "backup"),
     "fsspec": ("store.fsspec",),
     "nacl": ("seal",),
+    "pyfastcdc": ("backup.chunks",),
     "tarfile": ("relay.archive",),
     "bz2": ("relay.archive", "relay.compression", "relay.format07_index", "relay.codec"),
     "boto3": ("store.s3", "store.s3_session"),

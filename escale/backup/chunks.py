@@ -16,7 +16,6 @@ from typing import Protocol, runtime_checkable
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from pyfastcdc import FastCDC
 
 from ..errors import Corrupt, Missing, NoSuchRelay, Refused
 from .cipher import MasterKey
@@ -61,6 +60,9 @@ class Chunker:
         self.average = average
         self.least = average // 4
         self.most = min(CHUNK_BYTES_MAX, 8 * average)
+        # Compiled, and of no use to a command that only asks.
+        from pyfastcdc import FastCDC
+
         self._cutter = FastCDC(
             average, min_size=self.least, max_size=self.most, normalized_chunking=2, seed=seed % (1 << _SEED_BITS)
         )
