@@ -78,6 +78,7 @@ class BackupLoop:
         self._is_wanted = at_once
         self._expected: float | None = None
         self._is_saving = False
+        self._is_lock_left = False
         self._stopping = threading.Event()
 
     def run_once(self) -> PassResult:
@@ -176,6 +177,10 @@ class BackupLoop:
                 lambda looked: self._looked(looked, lock),
             )
             self._remember(repository, record, saved)
+        if lock.left is not None and not self._is_lock_left:
+            self._is_lock_left = True
+            message = f"the lock of this run stays, and goes stale by itself within half an hour: {lock.left}"
+            self._report(Problem(self.name, "B443", message, "Another machine removes it.", exit_code=0))
         return saved
 
     def _looked(self, looked: Looked, lock: RepositoryLock) -> None:
@@ -224,7 +229,7 @@ class BackupLoop:
             repository = self._vault.open()
             try:
                 repository.refresh()
-                plan = plan_tidying(self._vault, repository, machine)
+                plan = plan_tidying(self._vault, repository, machine, self._clock)
                 done = tidy(self._vault, repository, plan, machine, self._clock, is_approved=False)
             finally:
                 repository.close()

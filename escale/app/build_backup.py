@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from ..backup.objects import Kind
 from ..clock import Clock
 from ..conf.secrets import Ask
 from ..conf.settings import BackupSection
 from ..digest import short_name
 from ..events import Reporter
+from ..store.adding import AddingStore
 from ..store.blob import BlobStore
 from ..store.remote import Address, open_store
 from ..store.wrapped import RetryingStore
@@ -60,7 +62,8 @@ def build_vault(
         return section.passphrase.reveal(environ, ask)
 
     def opened() -> BlobStore:
-        return open_store(address) if is_here else _retrying(address, clock, section.max_retries)
+        store = open_store(address) if is_here else _retrying(address, clock, section.max_retries)
+        return store if section.may_delete else AddingStore(store, removable=(Kind.LOCK.value,))
 
     def made() -> None:
         if is_here:
@@ -71,7 +74,7 @@ def build_vault(
         url=section.address.url,
         paths=section.paths,
         keep=section.keep,
-        prunes=section.prune,
+        prunes=section.prune and section.may_delete,
         open_store=opened,
         make_place=made,
         password=password,
@@ -79,6 +82,7 @@ def build_vault(
         connections=CONNECTIONS_HERE if is_here else CONNECTIONS,
         record_path=None if state is None else record_path(state, section),
         state=state,
+        adds=not section.may_delete,
     )
 
 

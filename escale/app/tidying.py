@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..backup.forget import Forgetting, forget, plan_forget
+from ..backup.forget import Forgetting, forget, plan_forget, trusted
 from ..backup.locks import RepositoryLocked, locked
 from ..backup.machine import Machine
 from ..backup.prune import Prune, Pruned
@@ -14,10 +14,20 @@ from ..clock import Clock
 from .vault import Vault
 
 
-def plan_tidying(vault: Vault, repository: Repository, machine: Machine) -> Forgetting:
-    """Which versions of the section would go; those of other machines and other paths are not looked at."""
-    versions = [version for version in Versions(repository).all() if vault.is_of_section(version, machine)]
-    return plan_forget(versions, vault.keep)
+def plan_tidying(
+    vault: Vault, repository: Repository, machine: Machine, clock: Clock, hostname: str = ""
+) -> Forgetting:
+    """Which versions of the section would go; those of other machines and other paths are not looked at.
+
+    `hostname`: those of this other machine instead, whatever their paths.  MayNotDelete.
+    """
+    vault.must_delete()
+    versions = Versions(repository).all()
+    if hostname:
+        versions = [version for version in versions if version.hostname == hostname]
+    else:
+        versions = [version for version in versions if vault.is_of_section(version, machine)]
+    return plan_forget(versions, vault.keep, trusted(repository, versions, vault.heads(repository, machine, clock)))
 
 
 def tidy(

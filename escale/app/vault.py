@@ -31,6 +31,13 @@ class OtherRepository(UserError):
     advice = "Is it the right disk, the right place? To go on with this one:    escalectl backup init {section}"
 
 
+class MayNotDelete(UserError):
+    """{section} may not delete: this machine only adds to {url}"""
+
+    code = "B444"
+    advice = "Do it on a machine that has the credentials to delete there, and `may delete = yes` in its section."
+
+
 @dataclass(frozen=True, slots=True)
 class Vault:
     """One section's, or that of a repository that belongs to no section; then `paths` mean nothing.
@@ -38,7 +45,7 @@ class Vault:
     `prunes`: old versions are let go when a new one was saved.  `open_store` makes a connection of its own each time,
     `make_place` what can be made of the place where the store goes; `password` fetches the secret; `cache` is the
     directory of catalogs, None to keep nothing; `connections`: how many are worth it; `record_path` and `state`: where
-    this machine remembers when it saved, and what it signed; None to remember nothing.
+    this machine remembers when it saved, and what it signed; None to remember nothing.  `adds`: it only adds there.
     """
 
     section: str
@@ -53,6 +60,7 @@ class Vault:
     connections: int
     record_path: Path | None = None
     state: Path | None = None
+    adds: bool = False
 
     def record(self) -> Record:
         """What is remembered of it."""
@@ -90,9 +98,14 @@ class Vault:
             self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Repository.init(self.open_store, self.password(), self.cache, machine, clock.now())
 
+    def must_delete(self) -> None:
+        """MayNotDelete where this machine only adds."""
+        if self.adds:
+            raise MayNotDelete(section=self.section, url=self.url)
+
     def heads(self, repository: Repository, machine: Machine, clock: Clock) -> Heads | None:
         """What signs for this machine; None where nothing is remembered."""
-        return None if self.state is None else Heads(repository, machine, clock, self.state)
+        return None if self.state is None else Heads(repository, machine, clock, self.state, adds=self.adds)
 
     def is_of_section(self, version: Snapshot, machine: Machine) -> bool:
         """Whether the section saved this version, on this machine."""

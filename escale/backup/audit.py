@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..errors import EscaleError, PeerError
-from .heads import FORGOT, SAVED, Head, is_tagged_anew, original, saved_in, unsigned
+from .heads import ADDS, FORGOT, SAVED, Head, first_hosts, is_tagged_anew, original, saved_in, unsigned
 from .moments import text_of
 from .snapshot import Snapshot
 
@@ -52,7 +52,21 @@ class NewClient(PeerError):
     code = "B455"
 
 
-NOTICES = (VersionUnsigned, VersionBack, NewClient)
+class ForgottenByAdder(PeerError):
+    """a client on {host} ({client}) signed that {count} versions were forgotten, and before that that it only adds"""
+
+    code = "B456"
+    advice = "Whoever has its key wanted to hide that versions go. Take its credentials away, and save with new ones."
+
+
+class OtherHost(PeerError):
+    """the client of {host} ({client}) signs as {other}"""
+
+    code = "B457"
+    advice = "If that machine was not given another name, somebody else has its key."
+
+
+NOTICES = (VersionUnsigned, VersionBack, NewClient, OtherHost)
 """What may well be in order; the others never are."""
 
 
@@ -73,9 +87,21 @@ def audit(
         found += _links(chain)
         if client not in seen and client != ours:
             found.append(NewClient(host=chain[0].hostname, client=client))
+        host = first_hosts(chain)[client]
+        others = sorted({head.hostname for head in chain} - {host})
+        found += [OtherHost(host=host, client=client, other=other) for other in others]
     for client, (number, digest) in sorted(seen.items()):
         found += _since_seen(chains.get(client, []), client, number, digest)
-    return found + _versions(heads, [*snapshots], listed)
+    lies = [*_lies(chains.values())]
+    found += [ForgottenByAdder(host=lie.hostname, client=lie.client, count=len(lie.snapshots)) for lie in lies]
+    return found + _versions([head for head in heads if head not in lies], [*snapshots], listed)
+
+
+def _lies(chains: Iterable[Sequence[Head]]) -> Iterator[Head]:
+    """What clients say to have forgotten after they said that they only add: it counts for nothing."""
+    for chain in chains:
+        adds = min((head.number for head in chain if head.event == ADDS), default=None)
+        yield from (head for head in chain if head.event == FORGOT and adds is not None and head.number > adds)
 
 
 def _links(chain: Sequence[Head]) -> list[EscaleError]:

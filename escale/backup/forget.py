@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..errors import UserError
-from .heads import Heads
+from .heads import Head, Heads, first_hosts, unsigned
 from .objects import Kind
 from .repository import Repository
 from .retention import Keep, kept
@@ -20,6 +20,14 @@ SHARE_MAX = 0.5
 
 FEW = 10
 """more than so many of them at once: a rule that was changed by mistake takes that, one day's work of a rule never."""
+
+
+CLOCKS_S = 600.0
+"""A version bears the time at which its run began; so much later may that be than the store's time at the end of it."""
+
+RUN_S = 86400.0
+"""And so much earlier: only a first run takes longer.  What was copied to another store has the times of the copy, and
+those mean nothing."""
 
 
 class TooManyVersions(UserError):
@@ -48,10 +56,39 @@ class Forgetting:
         return len(self.gone) + len(self.kept)
 
 
-def plan_forget(snapshots: Iterable[Snapshot], keep: Keep) -> Forgetting:
-    """Which of these versions go by these rules."""
+def trusted(repository: Repository, snapshots: Iterable[Snapshot], heads: Heads | None) -> dict[str, int]:
+    """The versions that a client known here signed for its own machine, with the time at which the store received each,
+    in nanoseconds; without those that say to be of quite another time.
+
+    Whoever has the repository's key can write a version of any machine and any day; but not when it is received.  Where
+    nobody signs, or the store tells no times, that much is not known.
+    """
+    received = {blob.name: blob.mtime for blob in repository.objects.list(Kind.SNAPSHOT)}
+    snapshots = [*snapshots]
+    strange = {one.id for one in unsigned(_known(heads), snapshots)} if heads is not None else set()
+    times = {}
+    for snapshot in snapshots:
+        mtime = received.get(snapshot.id)
+        time = snapshot.time_ns / 1e9 if mtime is None else mtime
+        if snapshot.id not in strange and -CLOCKS_S <= time - snapshot.time_ns / 1e9 <= RUN_S:
+            times[snapshot.id] = snapshot.time_ns if mtime is None else round(mtime * 1e9)
+    return times
+
+
+def _known(heads: Heads) -> list[Head]:
+    found = heads.read()[0]
+    first = first_hosts(found)
+    return [
+        head
+        for head in found
+        if head.client == heads.client or (heads.is_known(head.client) and first[head.client] == head.hostname)
+    ]
+
+
+def plan_forget(snapshots: Iterable[Snapshot], keep: Keep, trusted: Mapping[str, int] | None = None) -> Forgetting:
+    """Which of these versions go by these rules; `trusted` as of `kept`."""
     found = sorted(snapshots, key=lambda snapshot: (snapshot.time_ns, snapshot.id))
-    reasons = kept(found, keep)
+    reasons = kept(found, keep, trusted)
     return Forgetting(reasons, tuple(snapshot for snapshot in found if snapshot.id not in reasons))
 
 

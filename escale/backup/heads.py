@@ -15,6 +15,7 @@ import base64
 import hashlib
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,8 @@ HEAD_BYTES_MAX = 16 << 20
 
 SAVED = "saved"
 FORGOT = "forgot"
+ADDS = "adds"
+"""From here on this client only adds: it forgets nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +108,13 @@ class Memory:
     """What a client keeps for itself: its private key, and how far each client was seen to be (number, digest).
 
     `pending`: the tree of a version that it was about to write, or "": a crash may have come before its record.
+    `adds`: whether it has signed that it only adds.
     """
 
     seed: bytes
     pending: str = ""
     seen: dict[str, tuple[int, str]] = field(default_factory=dict)
+    adds: bool = False
 
     @classmethod
     def load(cls, path: Path) -> Memory:
@@ -117,7 +122,7 @@ class Memory:
         try:
             found: dict[str, Any] = json.loads(path.read_bytes())
             seen = {str(client): (int(number), str(digest)) for client, (number, digest) in found["seen"].items()}
-            return cls(bytes.fromhex(found["seed"]), str(found["pending"]), seen)
+            return cls(bytes.fromhex(found["seed"]), str(found["pending"]), seen, bool(found.get("adds", False)))
         except FileNotFoundError:
             return cls(os.urandom(32))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -125,7 +130,8 @@ class Memory:
 
     def save(self, path: Path) -> None:
         """Durably, for our eyes only."""
-        text = json.dumps({"seed": self.seed.hex(), "pending": self.pending, "seen": self.seen}).encode()
+        kept = {"seed": self.seed.hex(), "pending": self.pending, "seen": self.seen, "adds": self.adds}
+        text = json.dumps(kept).encode()
         temporary = path.with_name(f"{path.name}.new")
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -145,15 +151,24 @@ def memory_path(state: Path, config: Config) -> Path:
 
 
 class Heads:
-    """The records in a repository, and the memory of the client that we are."""
+    """The records in a repository, and the memory of the client that we are.
 
-    def __init__(self, repository: Repository, machine: Machine, clock: Clock, state: Path) -> None:
+    `adds`: we only add, and say so in a record before all others.  A key that has said so signs nothing else ever: who
+    may delete again is another client.
+    """
+
+    def __init__(
+        self, repository: Repository, machine: Machine, clock: Clock, state: Path, *, adds: bool = False
+    ) -> None:
         self._repository = repository
         self._store = repository.objects.extra(_DIRECTORY)
         self._machine = machine
         self._clock = clock
         self._path = memory_path(state, repository.config)
         self.memory = Memory.load(self._path)
+        self._adds = adds
+        if self.memory.adds and not adds:
+            self.memory = Memory(os.urandom(32), self.memory.pending, self.memory.seen)
         self._key = Ed25519PrivateKey.from_private_bytes(self.memory.seed)
         self._public = self._key.public_key().public_bytes_raw()
         self.client = client_of(self._public)
@@ -169,6 +184,11 @@ class Heads:
         self.memory.pending = ""
         self.remember()
         return head
+
+    def not_saved(self) -> None:
+        """The version that was about to be written is none after all; nobody is to sign it later."""
+        self.memory.pending = ""
+        self.remember()
 
     def forgot(self, snapshots: Sequence[str]) -> Head:
         """Versions are about to be deleted by us."""
@@ -196,6 +216,10 @@ class Heads:
                 damaged.append(error)
         return heads, damaged
 
+    def is_known(self, client: str) -> bool:
+        """Whether it is us, or was there when this machine looked last."""
+        return client == self.client or client in self.memory.seen
+
     def remember(self, heads: Iterable[Head] = ()) -> None:
         """How far everybody is, never less than before; durably."""
         for head in heads:
@@ -204,6 +228,10 @@ class Heads:
         self.memory.save(self._path)
 
     def _sign(self, event: str, snapshots: Sequence[str], contents: Sequence[str] = ()) -> Head:
+        if self._adds and not self.memory.adds and event != ADDS:
+            self._sign(ADDS, [])
+            self.memory.adds = True
+            self.remember()
         number, previous = self._last()
         while True:
             number += 1
@@ -246,9 +274,21 @@ class Heads:
 
 
 def unsigned(heads: Iterable[Head], snapshots: Iterable[Snapshot]) -> list[Snapshot]:
-    """The versions that no client signed, neither as they are nor before restic changed their tags."""
-    saved = saved_in(heads)
-    return [one for one in snapshots if one.id not in saved and not is_tagged_anew(one, saved)]
+    """The versions that no client of their host signed, neither as they are nor before restic changed their tags."""
+    of_host: dict[str, list[Head]] = defaultdict(list)
+    for head in heads:
+        of_host[head.hostname].append(head)
+    saved = {host: saved_in(signed) for host, signed in of_host.items()}
+    return [one for one in snapshots if not _is_signed(one, saved.get(one.hostname, {}))]
+
+
+def _is_signed(snapshot: Snapshot, saved: Mapping[str, str]) -> bool:
+    return snapshot.id in saved or is_tagged_anew(snapshot, saved)
+
+
+def first_hosts(heads: Iterable[Head]) -> dict[str, str]:
+    """The name of the machine of each client when it signed first, which it cannot change."""
+    return {head.client: head.hostname for head in sorted(heads, key=lambda head: -head.number)}
 
 
 def saved_in(heads: Iterable[Head]) -> dict[str, str]:

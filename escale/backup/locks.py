@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from ..clock import Clock
-from ..errors import Corrupt, Missing, PeerError, StoreError, UserError
+from ..errors import Corrupt, EscaleError, Missing, PeerError, Refused, SecretError, StoreError, UserError
 from ..store.blob import BlobInfo
 from .machine import Machine
 from .moments import ns_of, text_of
@@ -90,12 +90,16 @@ class Claim:
 
 
 class RepositoryLock:
-    """A lock that we hold; `renew` is to be called every now and then, and does something every RENEW_S."""
+    """A lock that we hold; `renew` is to be called every now and then, and does something every RENEW_S.
+
+    `left`: why a file of it could not be removed, where that is forbidden; it goes stale.
+    """
 
     def __init__(self, repository: Repository, claim: Claim, name: str, clock: Clock) -> None:
         self._repository = repository
         self._claim = claim
         self.name = name
+        self.left: EscaleError | None = None
         self._clock = clock
         self._renewed = clock.monotonic()
 
@@ -106,7 +110,7 @@ class RepositoryLock:
         self._claim = replace(self._claim, time_ns=_now_ns(self._clock))
         before, self.name = self.name, self._repository.write_unpacked(Kind.LOCK, self._claim.encode())
         self._renewed = self._clock.monotonic()
-        self._repository.objects.delete(Kind.LOCK, before)
+        self._remove(before)
 
     def must_hold(self) -> None:
         """LockLost if others may take it for ours no more: before each thing that only somebody alone may do."""
@@ -124,7 +128,13 @@ class RepositoryLock:
     def release(self) -> None:
         """Take it away; if the store does not answer it goes stale."""
         with suppress(StoreError):
-            self._repository.objects.delete(Kind.LOCK, self.name)
+            self._remove(self.name)
+
+    def _remove(self, name: str) -> None:
+        try:
+            self._repository.objects.delete(Kind.LOCK, name)
+        except (Refused, SecretError) as error:
+            self.left = error
 
 
 @contextmanager
@@ -160,13 +170,29 @@ def _look(repository: Repository, machine: Machine, clock: Clock, exclusive: boo
             continue
         if claim is None:
             # Nobody can tell whose it is; by its age it may still be somebody's.
-            if blob.mtime is not None and clock.now() - blob.mtime > STALE_S:
-                repository.objects.delete(Kind.LOCK, blob.name)
-        elif claim.is_stale(_now_ns(clock), machine):
-            repository.objects.delete(Kind.LOCK, blob.name)
+            if _is_old(blob, clock):
+                _remove_stale(repository, blob.name)
+        elif claim.is_stale(_now_ns(clock), machine) or (_is_ahead(claim, clock) and _is_old(blob, clock)):
+            _remove_stale(repository, blob.name)
         elif exclusive or claim.exclusive:
             owner = f"{claim.username}@{claim.hostname} (process {claim.pid})"
             raise RepositoryLocked(where=repository.objects.url, owner=owner, since=text_of(claim.time_ns))
+
+
+def _is_old(blob: BlobInfo, clock: Clock) -> bool:
+    """By the time at which the store received it."""
+    return blob.mtime is not None and clock.now() - blob.mtime > STALE_S
+
+
+def _is_ahead(claim: Claim, clock: Clock) -> bool:
+    """A lock that says it is of next year would keep everybody out until then."""
+    return claim.time_ns / 1e9 - clock.now() > STALE_S
+
+
+def _remove_stale(repository: Repository, name: str) -> None:
+    # Who only adds leaves it to others; it keeps nobody out.
+    with suppress(Refused, SecretError):
+        repository.objects.delete(Kind.LOCK, name)
 
 
 def _claims(repository: Repository) -> Iterator[tuple[BlobInfo, Claim | None]]:

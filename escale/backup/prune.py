@@ -137,18 +137,27 @@ class Prune:
             damaged |= found
 
     def _damaged(self, candidates: Iterable[str], lock: RepositoryLock) -> set[str]:
-        """What is to take the place of the candidates is read: the packs that are not whole are no holders then."""
-        catalog, objects = self._repository.catalog, self._repository.objects
-        damaged = set()
+        """What is to take the place of the candidates is read: the packs that are not whole are no holders then.
+
+        Every blob is opened: whoever only adds may have added a pack that says to hold what it does not.
+        """
+        catalog, damaged = self._repository.catalog, set()
         for pack in sorted(set().union(*map(catalog.other_holders, candidates)) - self._read):
             lock.renew()
             try:
-                read_contents(objects.read(Kind.PACK, pack), self._repository.master, objects.where(Kind.PACK, pack))
+                self._open_all(pack)
                 self._read.add(pack)
             except (PeerError, Missing):
                 damaged.add(pack)
         catalog.let_go(damaged)
         return damaged
+
+    def _open_all(self, pack: str) -> None:
+        repository, objects = self._repository, self._repository.objects
+        data = objects.read(Kind.PACK, pack)
+        read_contents(data, repository.master, objects.where(Kind.PACK, pack))
+        for blob in repository.catalog.blobs_of(pack):
+            repository.opened(memoryview(data)[blob.offset : blob.offset + blob.length], blob, pack)
 
     def _store_anew(self, packs: Sequence[str], fetch: Fetch, lock: RepositoryLock) -> None:
         """What is needed of these packs and nobody else holds, into others; those count as holders then."""

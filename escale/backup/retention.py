@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from .snapshot import Snapshot
@@ -44,11 +44,19 @@ _PERIODS: tuple[tuple[str, Callable[[datetime], object]], ...] = (
 )
 
 
-def kept(snapshots: Iterable[Snapshot], keep: Keep) -> Mapping[str, tuple[str, ...]]:
-    """The versions that stay, by id, and why.  Each machine's set of paths is counted by itself, as restic counts."""
-    groups: dict[tuple[str, tuple[str, ...]], list[Snapshot]] = defaultdict(list)
+def kept(
+    snapshots: Iterable[Snapshot], keep: Keep, trusted: Mapping[str, int] | None = None
+) -> Mapping[str, tuple[str, ...]]:
+    """The versions that stay, by id, and why.  Each machine's set of paths is counted by itself, as restic counts.
+
+    `trusted`: which versions are what they say to be, and the time in nanoseconds that counts for each; None for all,
+    and what they say.  The others are counted by themselves: they cannot take the place of these.
+    """
+    groups: dict[tuple[str, tuple[str, ...], bool], list[Snapshot]] = defaultdict(list)
     for snapshot in snapshots:
-        groups[snapshot.hostname, tuple(sorted(snapshot.paths))].append(snapshot)
+        time_ns = snapshot.time_ns if trusted is None else trusted.get(snapshot.id)
+        place = (snapshot.hostname, tuple(sorted(snapshot.paths)), time_ns is not None)
+        groups[place].append(snapshot if time_ns is None else replace(snapshot, time_ns=time_ns))
     reasons: dict[str, tuple[str, ...]] = {}
     for group in groups.values():
         reasons |= _kept_of(sorted(group, key=lambda one: (one.time_ns, one.id), reverse=True), keep)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from .. import __version__
 from ..clock import Clock
-from ..errors import EscaleError, UserError
+from ..errors import EscaleError, Refused, SecretError, UserError
 from .chunks import Chunker, chunker_of
 from .doomed import GRACE_S
 from .heads import Heads
@@ -135,11 +136,18 @@ class Save:
         snapshot = self._repository.write_snapshot(snapshot)
         waited = max(abs(now - then) for now, then in zip(self._moments(), self._looked, strict=True))
         if waited > GRACE_S / 2 and (found := self._proof.prove(self._writer.written.packs)):
-            self._repository.objects.delete(Kind.SNAPSHOT, snapshot.id)
+            self._withdraw(snapshot)
             raise ProofFailed(where=self._repository.objects.url, reason="; ".join(map(str, found)))
         if self._heads is not None:
             self._heads.saved(snapshot)
         return snapshot
+
+    def _withdraw(self, snapshot: Snapshot) -> None:
+        if self._heads is not None:
+            # Where it cannot be removed it stays without a signature.
+            self._heads.not_saved()
+        with suppress(Refused, SecretError):
+            self._repository.objects.delete(Kind.SNAPSHOT, snapshot.id)
 
     def _moments(self) -> tuple[float, float]:
         """By two clocks, one of which stands still while the machine sleeps, and the other one may be set."""

@@ -49,7 +49,7 @@ def prune(session: Session, vault: Vault) -> int:
         session.tell(Line(Level.INFO, f"{vault.section}: {error}; what was marked before stays for now"))
 
     with opened(vault) as repository:
-        plan = plan_tidying(vault, repository, machine)
+        plan = plan_tidying(vault, repository, machine, session.clock, session.options.host)
         _show_plan(session, vault, plan)
         if session.options.dry_run:
             return DONE
@@ -110,6 +110,8 @@ def _told(session: Session, vault: Vault, done: Pruned) -> int:
 def check(session: Session, vault: Vault, screen: Screen) -> int:
     """Is everything there that versions need; 3 if not.  With --repair, mend it first."""
     machine, options = Machine.this(), session.options
+    if options.repair:
+        vault.must_delete()
     with opened(vault) as repository:
         done = _checked(session, vault, repository, machine, screen)
         if options.repair and not done.is_sound:

@@ -85,6 +85,7 @@ class BackupSection(Common):
     schedule: Schedule
     keep: Keep
     prune: bool
+    may_delete: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,9 +56,19 @@ BACKUP = (
         _BACKUP,
         Flag(),
         "With role = backup: whether versions that no rule keeps are let go after saving, at most once a day. `no` for"
-        " a machine that may add to the store and not delete there, and for `escalectl backup prune` by hand.",
+        " `escalectl backup prune` by hand.",
         "yes",
         since=NEW,
+    ),
+    Key(
+        "may delete",
+        _BACKUP,
+        Flag(),
+        "With role = backup: `no` for a machine whose credentials only add to the store. It then removes nothing but"
+        " its own locks and replaces nothing, and another machine prunes: `escalectl backup prune --host NAME`.",
+        "yes",
+        since=NEW,
+        applies=RESTART,
     ),
 )
 
