@@ -24,7 +24,9 @@ from .meter import Command, Figures, measure
 
 SOURCES = ("/usr/include", "/usr/share/doc", "/usr/bin", os.path.dirname(os.__file__))
 DATABASE_MIB = 256
-PAGES = 400
+PAGES_PER_MIB = 1.5
+"""Pages of the database that are written to: in a mebibyte.  With many times as many every chunk is a new one."""
+
 PAGE = 4096
 
 
@@ -86,13 +88,13 @@ def contenders(place: Path) -> list[Contender]:
     return found
 
 
-def make_mixed(folder: Path, sources: Sequence[str]) -> None:
+def make_mixed(folder: Path, sources: Sequence[str], database_mib: int) -> None:
     """Copies of what machines hold, and a file that is like a database."""
     for number, source in enumerate(sources):
         subprocess.run(["cp", "-a", source, str(folder / str(number))], check=False, stderr=subprocess.DEVNULL)
     rng = random.Random(3)
     with open(folder / "database", "wb") as file:
-        for _ in range(DATABASE_MIB * 4):
+        for _ in range(database_mib * 4):
             file.write(rng.randbytes(MEBIBYTE // 11).hex().encode().ljust(MEBIBYTE // 4, b"."))
 
 
@@ -107,7 +109,7 @@ def edit(folder: Path) -> None:
     database = folder / "database"
     if database.exists():
         with open(database, "r+b") as file:
-            for _ in range(PAGES):
+            for _ in range(round(database.stat().st_size / MEBIBYTE * PAGES_PER_MIB)):
                 file.seek(rng.randrange(database.stat().st_size // PAGE) * PAGE)
                 file.write(rng.randbytes(PAGE // 2).hex().encode())
 
@@ -125,20 +127,21 @@ def run(step: str, source: Path, those: Sequence[Contender]) -> None:
         )
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print one line for each run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.backup")
     parser.add_argument("--source", nargs="*", default=SOURCES, help="directories that are copied together")
     parser.add_argument("--files", type=int, default=100_000, help="small files of the second set")
+    parser.add_argument("--database", type=int, default=DATABASE_MIB, help="MiB of the large file in the first set")
     parser.add_argument("--runs", type=int, default=2, help="of nothing new")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     for name in ("mixed", "small"):
         with tempfile.TemporaryDirectory(prefix="escale-") as directory:
             place = Path(directory)
             source = place / "source"
             source.mkdir()
             if name == "mixed":
-                make_mixed(source, options.source)
+                make_mixed(source, options.source, options.database)
             else:
                 make_small(source, options.files, max(1, options.files // 100))
             those = contenders(place)

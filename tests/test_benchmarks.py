@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from benchmarks import data
+from benchmarks import backup, data
 from benchmarks.__main__ import main
 
 
@@ -41,6 +42,15 @@ def test_an_edit_changes_the_same_files_every_time_and_no_others(tmp_path: Path)
 
 
 @pytest.mark.real("sshd")
+def test_versions_are_measured_step_by_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    backup.main(["--source", str(tmp_path), "--files", "200", "--database", "1", "--runs", "1"])
+    told = capsys.readouterr().out
+    for step in ("first", "unchanged", "edited"):
+        for files in ("mixed", "small"):
+            assert len(re.findall(f"{files}: {step} +escale-? ", told)) == 2
+
+
 def test_a_quick_run_measures_every_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = tmp_path / "runs.json"
     options = ["--quick", "--relay", "sftp", "--delay-ms", "2", "--contender", "escale", "--json", str(told)]
