@@ -15,6 +15,10 @@ _LONG = {short[1]: char for char, short in _SHORT.items()}
 _ESCAPE = re.compile(r"\\(?:([abfnrtv\\\"'])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|())")
 
 
+_CHARACTERS_MAX = 1 << 16
+"""Of a quoted name: no system has names of more than 1024 bytes, each of which may stand as four characters."""
+
+
 def quoted(name: str) -> str:
     """The name between the quotes of a Go string."""
     if name.isascii() and name.isprintable() and "\\" not in name and '"' not in name:
@@ -24,6 +28,8 @@ def quoted(name: str) -> str:
 
 def unquoted(text: str) -> str:
     """The name that was quoted so; ValueError for what Go does not write."""
+    if len(text) > _CHARACTERS_MAX:
+        raise ValueError(f"{text[:20]!r}... is longer than a name can be")
     if "\\" not in text:
         return text
     pieces, end = [], 0

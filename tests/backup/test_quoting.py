@@ -77,3 +77,10 @@ def test_what_go_would_read_as_well(text, name):
 def test_what_is_no_quoted_name(text):
     with pytest.raises(ValueError, match=r"."):
         unquoted(text)
+
+
+def test_a_name_that_is_longer_than_any():
+    assert unquoted(r"\xff" * 1024) == "\udcff" * 1024
+    for text in ("a" * 1_000_000, r"\xff" * 1_000_000):
+        with pytest.raises(ValueError, match="longer"):
+            unquoted(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     target_archives,
+    target_backup,
     target_confs,
     target_formats,
     target_ledgers,
@@ -23,6 +24,7 @@ TARGETS: dict[str, Target] = {
         target_ledgers,
         target_confs,
         target_talk,
+        target_backup,
     )
     for target in module.TARGETS
 }
