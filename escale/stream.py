@@ -72,6 +72,32 @@ class PieceReader(io.RawIOBase):
             raise
 
 
+class ViewReader(io.RawIOBase):
+    """Bytes that are in memory as a stream that can be rewound, without a copy of them."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, target: WriteableBuffer, /) -> int:
+        room = memoryview(target)
+        piece = self._data[self._at : self._at + len(room)]
+        room[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._data)}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+
 def stream_of(pieces: Iterator[bytes], source: BinaryIO | None = None) -> io.BufferedReader:
     """The pieces as a stream whose `read(n)` returns n bytes unless the end comes first; owns `source`, if given."""
     return io.BufferedReader(PieceReader(pieces, source), PIECE)

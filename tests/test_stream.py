@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escale.stream import blocks_of, pieces_of, read_exactly, stream_of
+from escale.stream import ViewReader, blocks_of, pieces_of, read_exactly, stream_of
 
 
 class Dribble(io.BytesIO):
@@ -67,3 +67,14 @@ def test_closing_the_stream_closes_what_it_pulls_from() -> None:
     assert not source.closed
     stream.close()
     assert released == [True] and source.closed
+
+
+def test_bytes_in_memory_can_be_read_again_from_any_place() -> None:
+    data = bytes(range(256)) * 300
+    with io.BufferedReader(ViewReader(memoryview(data)), 1000) as stream:
+        assert stream.seekable()
+        assert stream.read(700) == data[:700]
+        stream.seek(100)
+        assert stream.read() == data[100:]
+        stream.seek(-5, io.SEEK_END)
+        assert (stream.read(), stream.read(1)) == (data[-5:], b"")

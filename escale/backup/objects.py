@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from ..errors import Corrupt, Missing, NoSuchRelay
 from ..store.blob import BlobInfo, BlobStore
-from ..stream import PIECE, stream_of
+from ..stream import PIECE, ViewReader
 
 _ID = re.compile(r"[0-9a-f]{64}")
 OBJECT_BYTES_MAX = 512 << 20
@@ -86,8 +87,7 @@ class Objects:
     def write_view(self, kind: Kind, data: memoryview) -> str:
         """The same for a large object, without a copy of it."""
         name = hashlib.sha256(data).hexdigest()
-        pieces = (bytes(data[start : start + PIECE]) for start in range(0, len(data), PIECE))
-        with stream_of(pieces) as source:
+        with io.BufferedReader(ViewReader(data), PIECE) as source:
             self._place(kind, name).put(name, source)
         return name
 
