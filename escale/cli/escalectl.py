@@ -309,12 +309,12 @@ def _backup_options(parser: Parser) -> None:
     add("--yes", action="store_true", help="prune: do not ask, however many versions go")
     add(
         "--read-data",
-        metavar="N%",
+        metavar="PERCENT",
         nargs="?",
         const=100.0,
         default=0.0,
         type=per_cent,
-        help="check: read so much of the data to its end; all of it without N",
+        help="check: read so much of the data to its end; all of it without a number",
     )
     add("--repair", action="store_true", help="check: mend what can be mended, alone in the repository")
     add("--progress", metavar="HOW", choices=("auto", "plain", "none"), default="auto", help="auto, plain or none")

@@ -67,6 +67,8 @@ def _is_marked(session: Session, section: Section) -> bool:
         try:
             depot.marker()
         except (NothingThere, MarkerLost, Corrupt) as error:
+            if depot.form.overwrites:
+                return True
             session.tell(replace(explain(error), level=Level.WARNING))
             return False
     return True
