@@ -17,6 +17,8 @@ import pytest
 
 from escale.clock import SystemClock
 
+from ..conftest import IS_CI
+
 PASSWORD = "correct horse battery staple"
 
 
@@ -73,5 +75,5 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def restic(request: pytest.FixtureRequest) -> Restic:
     """Each of them in turn."""
     if not request.param:
-        pytest.skip("NOT TESTED: restic is neither on PATH nor named by RESTIC")
+        (pytest.fail if IS_CI else pytest.skip)("NOT TESTED: restic is neither on PATH nor named by RESTIC")
     return Restic(request.param)
