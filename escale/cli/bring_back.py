@@ -12,6 +12,7 @@ from ..backup.node import NodeType
 from ..backup.restore import Overwrite, Restored
 from ..backup.snapshot import Snapshot
 from ..backup.versions import Found
+from ..clock import Clock
 from ..errors import UserError
 from ..events import Progress
 from ..files.tree import display
@@ -22,6 +23,9 @@ from .screens import progress_screen
 from .session import Session, WhichSection
 from .versions import BACKUP, tell_damage, version_of
 from .visions import Visions
+
+TELL_S = 0.1
+"""Between two looks at how far it is."""
 
 
 class NobodyToAsk(UserError):
@@ -67,7 +71,7 @@ def bring_back(session: Session, vision: Vision, version: Snapshot, found: list[
     screen = progress_screen(options, session.environ)
     began = session.clock.monotonic()
     try:
-        told = _teller(screen, vision.vault.section, amount)
+        told = _teller(session.clock, screen, vision.vault.section, amount)
         done = _brought(session, vision, version, found, target, told)
     finally:
         screen.close()
@@ -97,8 +101,15 @@ def _wake(session: Session, version: Snapshot) -> None:
             session.wake(section.name)
 
 
-def _teller(screen: Screen, section: str, amount: Amount) -> Told:
+def _teller(clock: Clock, screen: Screen, section: str, amount: Amount) -> Told:
+    """Called for each file; of a hundred thousand small ones nobody wants to see each."""
+    shown = clock.monotonic() - TELL_S
+
     def told(files: int, size: int) -> None:
+        nonlocal shown
+        if clock.monotonic() - shown < TELL_S:
+            return
+        shown = clock.monotonic()
         screen(Progress(section, "restore", "", files, max(files, amount.files), size, max(size, amount.bytes)))
 
     return told

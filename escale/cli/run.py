@@ -268,7 +268,9 @@ def _preview(setup: Setup, options: argparse.Namespace, environ: Mapping[str, st
     mute_libraries()
     events: list[Event] = []
     parts = setup.parts(options.sections)
-    for part in parts:
+    for part in (one for one in parts if one.by_name):
+        print(f"{part.name}: what a backup would save is known only when it has been read", file=sys.stderr)
+    for part in (one for one in parts if not one.by_name):
         loop = part.open(SystemClock(), silent)
         try:
             events += loop.preview()
