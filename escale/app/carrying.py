@@ -267,9 +267,11 @@ def restore_relay(crate: Crate, depot: Depot, is_fast: bool, report: Reporter) -
 
 @dataclass(frozen=True, slots=True)
 class Migrated(Carried):
-    """`was_there`: an earlier run has carried everything already, and nothing was carried now."""
+    """`was_there`: an earlier run has carried everything already, and nothing was carried now; then `only_here` is how
+    many blobs of the old place the new one does not have."""
 
     was_there: bool = False
+    only_here: int = 0
 
 
 def migrate_relay(source: Depot, target: Depot, is_fast: bool, report: Reporter) -> Migrated:
@@ -287,7 +289,9 @@ def migrate_relay(source: Depot, target: Depot, is_fast: bool, report: Reporter)
     if marker is not None:
         Marker.decode(marker, source.store.url).must_fit(target.fingerprint, target.store.url)
     if relay_id == _relay_id(target) if relay_id else _has_all(source, target):
-        return Migrated([], [], 0, was_there=True)
+        there = {info.name for info in target.store.list()}
+        names = in_order(source.form, [info.name for info in source.store.list()])
+        return Migrated([], [], 0, was_there=True, only_here=len(set(names) - there))
     target.expect_format([info.name for info in target.store.list()])
     parcels = carry(source.store, target.store, source.form, Meter(source.section, "up", report))
     verify(target.store, parcels, is_fast, Meter(source.section, "check", report))

@@ -132,6 +132,9 @@ def _migrate(session: Session, section: Section, source: Depot, target: Depot) -
     if done.was_there:
         text = f"{section.name}: it is at {target.store.url} already; nothing was carried"
         session.tell(Line(Level.INFO, text))
+        if done.only_here:
+            text = f"{done.only_here} blobs of the old place are not there: taken by clients, or written since"
+            session.tell(Line(Level.WARNING, f"{section.name}: {text}"))
     else:
         _tell_amount(session, section, done, f"carried to {target.store.url}, and found there")
     if take_memory_along(source, target):

@@ -131,7 +131,7 @@ class Packer(io.BufferedReader):
                 self._progress(len(self.packed) + len(self.skipped), self._bytes_done)
         except OSError as error:
             self.skipped[entry.path] = _unreadable(entry, error)
-        yield from _zeros(left)
+        yield from zeros(left)
         yield padding(entry.size)
         if left == 0 and source.is_unchanged():
             self.packed[entry.path] = replace(entry, digest=digest.hexdigest())
@@ -163,7 +163,8 @@ def padding(size: int) -> bytes:
     return bytes(-size % _BLOCK)
 
 
-def _zeros(count: int) -> Iterator[bytes]:
+def zeros(count: int) -> Iterator[bytes]:
+    """What stands for content that has gone after its header was written."""
     for done in range(0, count, PIECE):
         yield bytes(min(PIECE, count - done))
 

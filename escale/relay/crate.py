@@ -21,8 +21,8 @@ from ..errors import Corrupt, Missing
 from ..files.tree import Entry, display
 from ..store.blob import BlobInfo, BlobStore
 from ..stream import PIECE, Readable, pieces_of
-from .archive import END, WHOLE_MAX, header, members, padding
-from .carry import ALGORITHM, FORMATS, Differs, Parcel, Told, awaited, in_order, put, put_small, rank
+from .archive import END, WHOLE_MAX, header, members, padding, zeros
+from .carry import ALGORITHM, FORMATS, Parcel, Told, awaited, in_order, put, put_small, rank
 from .format import Format
 from .format1 import MARKER
 
@@ -64,7 +64,7 @@ class Packing:
         self._told = told
 
     def pieces(self) -> Iterator[bytes]:
-        """Missing blobs are left out, as they have left the relay; Restless, Differs, StoreError."""
+        """Missing blobs are left out, as they have left the relay; Restless, StoreError."""
         taken: dict[str, Parcel] = {}
         for info in awaited(self._store, self._form, taken):
             try:
@@ -86,20 +86,20 @@ class Packing:
         yield from self._member(info.name, data)
 
     def _large(self, info: BlobInfo, taken: dict[str, Parcel]) -> Iterator[bytes]:
+        """The member keeps to the size that its header says; if the blob does not, it is taken again or not at all."""
         digest, left = hasher(ALGORITHM), info.size
         with self._store.get(info.name) as stream:
             yield header(Entry(info.name, info.size, self._now_ns, 0o600))
-            while piece := stream.read(PIECE):
+            while left and (piece := stream.read(min(PIECE, left))):
                 left -= len(piece)
-                if left < 0:
-                    break
                 digest.update(piece)
                 self._told(len(piece))
                 yield piece
-        if left:
-            raise Differs(where=self._store.url, name=info.name)
+            is_whole = not left and not stream.read(1)
+        yield from zeros(left)
         yield padding(info.size)
-        taken[info.name] = Parcel(info.name, info.size, digest.hexdigest(), info.tag)
+        if is_whole:
+            taken[info.name] = Parcel(info.name, info.size, digest.hexdigest(), info.tag)
 
     def _member(self, name: str, data: bytes) -> Iterator[bytes]:
         yield header(Entry(name, len(data), self._now_ns, 0o600)) + data + padding(len(data))
@@ -177,12 +177,12 @@ def _measured(stream: Readable, sizes: list[int], told: Told) -> Iterator[bytes]
 
 
 def _small_member(path: Path, name: str, stream: Readable) -> bytes:
-    data = b""
+    data = bytearray()
     for piece in pieces_of(stream):
         data += piece
         if len(data) > MANIFEST_BYTES_MAX:
             raise NotACrate(where=path, reason=f"{name} in it is too large")
-    return data
+    return bytes(data)
 
 
 def _checked(path: Path, manifest: bytes, marker: bytes, found: dict[str, tuple[int, Parcel]]) -> Crate:

@@ -35,7 +35,10 @@ class RelayMoved(RelayInUse):
     """the relay {where} has moved to {to}"""
 
     code = "R353"
-    advice = "Nothing was touched. On this machine: escalectl migrate SECTION {to}   It says what to change."
+    advice = (
+        "Nothing was touched. If one of you has moved it, here: escalectl migrate SECTION {to}\n"
+        "It says what to change in the configuration."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,19 @@ def test_what_was_taken_is_the_relay_as_it_was_at_one_moment(tmp_path, every):
     assert contents(target.blobs) | {MARKER: b"marker"} in possible
 
 
+@pytest.mark.parametrize("size", [1_100_000, 1_300_000])
+def test_a_large_blob_that_is_replaced_while_it_is_read_is_taken_again(tmp_path, size):
+    """GIVEN an index of format 0.7 that is overwritten between listing and reading THEN the later one is packed."""
+    blobs = {".0.index": (bytes(1_200_000), 0.0)}
+    later = random.Random(1).randbytes(size)
+    store = Busy(blobs, [lambda blobs: blobs.__setitem__(".0.index", (later, 1.0))])
+    packing = Packing(store, FORMATS["0.7"], None, 0.0, nothing)
+    (tmp_path / "r").write_bytes(b"".join(compress(packing.pieces(), "bz2", 1)))
+    target = MemoryStore()
+    unpack(open_crate(tmp_path / "r", 1, nothing), target, set(), 1, nothing)
+    assert contents(target.blobs) == {".0.index": later}
+
+
 def test_a_relay_that_never_holds_still_is_told():
     def rewrite(blobs):
         (old,) = [name for name in blobs if ".index." in name]
