@@ -9,6 +9,7 @@ A pack that was put since the oldest writer at work began is not marked: what wi
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -62,6 +63,7 @@ class Prune:
         grace_s: float = GRACE_S,
         threads: int = 2,
         connections: int = 4,
+        rng: random.Random | None = None,
     ) -> None:
         self._repository = repository
         self._machine = machine
@@ -69,6 +71,7 @@ class Prune:
         self._grace_s = grace_s
         self._threads = threads
         self._connections = connections
+        self._rng = rng
         self._doomed = Doomed(repository, clock)
         self._done = Pruned()
         self._read: set[str] = set()
@@ -163,7 +166,7 @@ class Prune:
         """What is needed of these packs and nobody else holds, into others; those count as holders then."""
         repository, mutex = self._repository, Lock()
         repository.missing = {*repository.missing, *packs}
-        with Writer(repository, self._threads, self._connections) as writer:
+        with Writer(repository, self._threads, self._connections, self._rng) as writer:
             for start in range(0, len(packs), TOGETHER):
                 wanted: dict[BlobKind, set[bytes]] = {kind: set() for kind in BlobKind}
                 for pack in packs[start : start + TOGETHER]:

@@ -32,7 +32,7 @@ from escale.backup.machine import Machine
 from escale.backup.objects import Kind, Objects
 from escale.backup.pack import BlobKind
 from escale.backup.proof import Proof
-from escale.backup.prune import Prune
+from escale.backup.prune import Prune, Pruned
 from escale.backup.repository import Repository
 from escale.backup.save import Save
 from escale.backup.snapshot import Snapshot
@@ -61,12 +61,22 @@ AT_VERSION = -10
 
 
 @cache
+def folders() -> tempfile.TemporaryDirectory[str]:
+    """Of every choice of files of the pool one; made at once, as what they lie in is part of every version, too, and
+    where nobody else makes anything, so that a seed gives the same versions again."""
+    root = tempfile.TemporaryDirectory(prefix="racing", dir="/var/tmp")
+    for choice in range(1 << POOL):
+        folder = Path(root.name, f"{choice}")
+        folder.mkdir()
+        for number in range(POOL):
+            if choice >> number & 1:
+                (folder / f"file {number}").write_bytes(random.Random(number).randbytes(FILE_BYTES))
+    return root
+
+
 def folder_of(files: tuple[int, ...]) -> Path:
-    """A folder with these files of the pool; the same one for all schedules of a process."""
-    folder = Path(tempfile.mkdtemp(prefix="racing"))
-    for number in files:
-        (folder / f"file {number}").write_bytes(random.Random(number).randbytes(FILE_BYTES))
-    return folder
+    """The folder with these files."""
+    return Path(folders().name, f"{sum(1 << number for number in files)}")
 
 
 class Stickiness(Choices):
@@ -140,7 +150,6 @@ class Race:
     """One schedule."""
 
     seed: int
-    place: Place = field(default_factory=Place)
     promises: list[Promise] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     trace: list[tuple[str, str, str]] = field(default_factory=list)
@@ -149,6 +158,7 @@ class Race:
         """AssertionError if a promise is broken."""
         self.rng = random.Random(self.seed)
         with patch.object(cipher, "secrets", Seeded(self.seed)):
+            self.place = Place()
             self._begin()
             self._together()
             self._verify("after the race")
@@ -164,13 +174,13 @@ class Race:
         for promise in self.rng.sample(self.promises, self.rng.randint(1, 3)):
             self._forget(promise, self.place.repository())
         if self.rng.random() < 0.7:
-            Prune(self.place.repository(), _machine("eve"), self.place.clock, threads=1, connections=1).run()
+            self._prune(self.place.repository())
             self.place.clock.advance(self.rng.choice(LEAPS_S))
 
     def _settle(self) -> None:
         for number in range(3):
             self.place.clock.advance(GRACE_S + 1)
-            done = Prune(self.place.repository(), _machine("eve"), self.place.clock, threads=1, connections=1).run()
+            done = self._prune(self.place.repository())
             # A version whose writer died before it could take it back may lack something; nothing is deleted then.
             self.outcomes["held back by damage"] += bool(done.damage and not number)
             self._verify(f"after prune {number + 1}")
@@ -224,11 +234,15 @@ class Race:
             if self.promises and self.rng.random() < 0.5:
                 self._forget(self.rng.choice(self.promises), repository)
             try:
-                done = Prune(repository, _machine("eve"), self.place.clock, threads=1, connections=1).run()
+                done = self._prune(repository)
                 self.outcomes["packs deleted"] += len(done.deleted)
                 self.outcomes["packs spared"] += len(done.spared)
             except EscaleError as error:
                 self.outcomes[f"prune: {type(error).__name__}"] += 1
+
+    def _prune(self, repository: Repository) -> Pruned:
+        rng = random.Random(self.seed)
+        return Prune(repository, _machine("eve"), self.place.clock, threads=1, connections=1, rng=rng).run()
 
     def _passes(self, leaps: Sequence[float], step: Callable[[str, str], None]) -> None:
         for leap in leaps:
