@@ -377,22 +377,28 @@ def test_a_repository_that_restic_made(saver, restic: Restic):
     assert tree(saver.place / f"by-restic{saver.home}") == wanted
 
 
-@pytest.mark.real("moto")
-def test_a_store_in_s3(tmp_path, server):
-    relay = server("moto").relay()
-    options = "".join(f"option {name} = {value}\n" for name, value in relay.options.items())
-    login = f"user = {relay.user}\npassword = literal: {relay.password}\n"
-    saver = Saver(tmp_path, store=relay.url, more=login + options)
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=pytest.mark.real(one)) for one in ("moto", "sshd", "wsgidav")]
+)
+def test_a_store_over_a_network(tmp_path, server, name):
+    """GIVEN a store on a server WHEN versions are saved there THEN they are listed, checked, and brought back with the
+    configuration and without it."""
+    relay = server(name).relay()
+    settings = {f"option {option}": value for option, value in relay.options.items()}
+    known = {"user": relay.user, "keyfile": relay.key_file, "host key": relay.host_key, "ca file": relay.ca_file}
+    settings |= {setting: str(value) for setting, value in known.items() if value}
+    if relay.password:
+        settings["password"] = f"literal: {relay.password}"
+    saver = Saver(tmp_path, store=relay.url, more="".join(f"{one} = {value}\n" for one, value in settings.items()))
     saver.second()
     assert saver.backup("check", "--read-data").returncode == 0
     wanted = tree(saver.home)
     del wanted["a/b/x.tmp"]
     assert saver.restore("get", ".", "--to", "there").returncode == 0
     assert tree(tmp_path / "there") == wanted
-    words = ["--from", relay.url, "--key", str(saver.key), "--set", f"user={relay.user}"]
-    words += ["--set", f"password=literal: {relay.password}"]
-    words += [word for name, value in relay.options.items() for word in ("--set", f"option {name}={value}")]
     saver.conf.unlink()
+    words = [word for one, value in settings.items() for word in ("--set", f"{one}={value}")]
+    words = ["--from", relay.url, "--key", str(saver.key), *words]
     done = saver.run(*words, "get", ".", "--to", "again", module="escale.cli.restore")
     assert done.returncode == 0, done.stderr_text
     assert tree(tmp_path / "again") == wanted
