@@ -32,7 +32,8 @@ def apply(client: Client, plan: PullPlan, local: Local) -> None:
 
 
 def remove(client: Client, records: Iterable[Record], local: Local) -> None:
-    """Deletions.  A directory that is not empty yet is left for the end of the pass."""
+    """Deletions.  A directory that is not empty yet is left for the end of the pass; one that was edited, or holds what
+    was, stays, and the others are told."""
     wanted = {record.path: record for record in records if record.path in local.entries}
     if not wanted:
         return
@@ -45,6 +46,8 @@ def remove(client: Client, records: Iterable[Record], local: Local) -> None:
             del local.entries[path]
             client.tally.down_files += 1
             client.tell(Item(client.section, "down", "deleted", path, result.entry.size))
+        elif result.entry.kind is Kind.DIRECTORY and client.holds_edits(path):
+            agreed.append(wanted[path])
         elif result.entry.kind is Kind.DIRECTORY:
             client.leftover.append(wanted[path])
         else:

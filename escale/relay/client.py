@@ -15,7 +15,7 @@ from ..files.tree import Base, Entry, parents_of
 from .contents import Contents
 from .index import Index, Record, Records, Update, brief
 from .lock import PageLock, unique_name
-from .plan import Local, Mode
+from .plan import Local, Mode, is_unchanged
 from .relay import IndexRelay, PageView, UpdateView
 from .witness import Seen
 
@@ -192,6 +192,16 @@ class Client:
     def holds_below(self, path: str) -> bool:
         """Whether something that takes part lies in a directory."""
         return any(one.startswith(f"{path}/") for page in self.contents.pages.values() for one in page)
+
+    def holds_edits(self, directory: str) -> bool:
+        """Whether anything in a directory, or its own permissions, was changed here since it was agreed on."""
+        below = f"{directory}/"
+        return any(
+            not is_unchanged(entry, self.contents.bases.get(page, {}).get(path))
+            for page, entries in self.contents.pages.items()
+            for path, entry in entries.items()
+            if path == directory or path.startswith(below)
+        )
 
     def unique(self) -> str:
         """A name part nobody else will use."""

@@ -166,7 +166,7 @@ def _is_ours_to_tell(local: Entry, base: Base | None) -> bool:
     if base is None:
         return not local.is_gone
     if base.is_implied:
-        return not local.is_gone and not _is_unchanged(local, base.entry)
+        return not local.is_gone and not is_unchanged(local, base)
     return not (local.is_gone and base.entry.is_gone)
 
 
@@ -320,7 +320,7 @@ def _record(entry: Entry, base: Base | None, known: Record | None, client: str) 
     """
     is_old = base is not None and known is not None and known.version < base.version
     is_seen = known is not None and not is_old and (known.state is not State.WANTED or _had(entry, base, known))
-    if base is not None and (known is None or is_old) and base.version and _is_unchanged(entry, base.entry):
+    if base is not None and (known is None or is_old) and base.version and is_unchanged(entry, base):
         return Record(base.entry, base.version, client, ancestors=base.ancestors)
     version = 1 + max(base.version if base else 0, known.version if known else 0)
     return Record(entry, version, client, ancestors=lineage(known.base() if known and is_seen else None, base))
@@ -330,8 +330,11 @@ def _had(entry: Entry, base: Base | None, wish: Record) -> bool:
     return entry.same_content(wish.entry) or (base is not None and base.entry.same_content(wish.entry))
 
 
-def _is_unchanged(entry: Entry, agreed: Entry) -> bool:
-    return entry.same_content(agreed) and (entry.mode == agreed.mode or entry.is_gone)
+def is_unchanged(entry: Entry, base: Base | None) -> bool:
+    """Whether this is what was agreed on, permissions included."""
+    if base is None or not entry.same_content(base.entry):
+        return False
+    return entry.mode == base.entry.mode or entry.is_gone or entry.kind is Kind.LINK
 
 
 def forgotten(client: str, local: Local, remote: Records) -> list[Record]:

@@ -95,20 +95,12 @@ class RetryingStore(WrapperStore):
             return self.inner.put(name, source)
         start = source.tell()
 
-        tries = 0
 
         def attempt() -> int:
-            nonlocal tries
-            tries += 1
             source.seek(start)
             return self.inner.put(name, source)
 
-        sent = self._persist(attempt)
-        if tries > 1:
-            # What broke off may have left a part that nobody could remove over a line that was cut.
-            with suppress(StoreError):
-                self.inner.sweep(math.inf)
-        return sent
+        return self._persist(attempt, leaves_parts=True)
 
     def create(self, name: str, data: bytes) -> bool:
         """After a lost answer a taken name may be taken by ourselves: `data` tells, and must be unique."""
@@ -119,7 +111,7 @@ class RetryingStore(WrapperStore):
             lost += 1
             return self.inner.create(name, data) or (lost > 1 and self._holds(name, data))
 
-        return self._persist(attempt)
+        return self._persist(attempt, leaves_parts=True)
 
     def delete(self, name: str) -> None:
         self._persist(lambda: self.inner.delete(name))
@@ -143,14 +135,22 @@ class RetryingStore(WrapperStore):
         except Missing:
             return False
 
-    def _persist(self, attempt: Callable[[], Result]) -> Result:
+    def _persist(self, attempt: Callable[[], Result], *, leaves_parts: bool = False) -> Result:
+        """`leaves_parts`: what breaks off may leave a part that nobody can remove over a line that was cut."""
         backoff = Backoff(self._rng)
-        for _ in range(self._attempts - 1):
+        for tried in range(self._attempts):
             try:
-                return attempt()
+                result = attempt()
             except Unreachable:
+                if tried == self._attempts - 1:
+                    raise
                 self._clock.sleep(backoff.next_wait())
-        return attempt()
+                continue
+            break
+        if leaves_parts and tried:
+            with suppress(StoreError):
+                self.inner.sweep(math.inf)
+        return result
 
 
 @dataclass(slots=True)

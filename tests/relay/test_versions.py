@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -204,6 +205,21 @@ def test_a_file_that_is_edited_in_a_directory_that_is_deleted_survives(world, pa
     world.settle()
     assert alice.tree() == bob.tree()
     assert sorted(path for path in alice.tree() if path.startswith("dir0")) == ["dir0", "dir0/f0.txt", "dir0/new.txt"]
+
+
+def test_a_directory_that_is_deleted_while_somebody_closes_it_and_puts_something_in_is_the_same_everywhere(world, pair):
+    alice, bob = pair
+    carol = world.machine("carol", deletes=True)
+    alice.write("d/old", b"old")
+    world.settle()
+    shutil.rmtree(alice.folder / "d")
+    (bob.folder / "d").chmod(0o700)
+    (bob.folder / "d" / "link").symlink_to("nowhere")
+    world.settle()
+    for machine in (alice, bob, carol):
+        assert (machine.folder / "d" / "link").is_symlink()
+        assert not (machine.folder / "d" / "old").exists()
+        assert (machine.folder / "d").stat().st_mode & 0o777 == 0o700
 
 
 def test_deletions_stay_at_home_when_they_are_not_to_travel(tmp_path):

@@ -149,9 +149,11 @@ class History:
 
     def _act(self, machine: SimMachine) -> None:
         """A user does something; where a pass is going on it must not be destroyed either."""
+        there = versions(machine.tree()) if machine.name in self.before else set()
         self._tell(machine.name, "user", self.users[machine.name].draw())
         if machine.name in self.before:
-            self.before[machine.name] |= versions(machine.tree())
+            # Not what was there a moment ago: a pass in the middle of an exchange may show what only arrives.
+            self.before[machine.name] |= versions(machine.tree()) - there
 
     def _unmount(self) -> None:
         """A pass while the disk of a folder is away: it must see that."""
