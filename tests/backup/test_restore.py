@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import resource
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -524,16 +525,21 @@ def test_a_target_that_is_not_there(place, tmp_path):
 
 
 @pytest.fixture
-def as_anybody(target: Path) -> Callable[[Callable[[], None]], None]:
+def public_target() -> Iterator[Path]:
+    """A directory that every user can reach; those pytest makes are closed to others."""
+    with tempfile.TemporaryDirectory() as made:
+        os.chmod(made, 0o777)
+        yield Path(made)
+
+
+@pytest.fixture
+def as_anybody() -> Callable[[Callable[[], None]], None]:
     """Runs a part of a test as a user who may do little: in a process of its own where we are root."""
 
     def run(part: Callable[[], None]) -> None:
         if not IS_ROOT:
             part()
             return
-        for directory in target.parents[:3]:
-            directory.chmod(directory.stat().st_mode | 0o011)
-        os.chown(target, 65534, 65534)
         child = os.fork()
         if child == 0:
             try:
@@ -550,7 +556,9 @@ def as_anybody(target: Path) -> Callable[[Callable[[], None]], None]:
     return run
 
 
-def test_what_may_not_be_given_is_told_and_the_rest_comes_back(place, target, as_anybody):
+def test_what_may_not_be_given_is_told_and_the_rest_comes_back(place, public_target, as_anybody):
+    target = public_target
+
     def part() -> None:
         maker = Maker(place)
         other = {"uid": os.getuid() + 1, "gid": os.getgid() + 1}
@@ -574,7 +582,9 @@ def test_what_may_not_be_given_is_told_and_the_rest_comes_back(place, target, as
     as_anybody(part)
 
 
-def test_a_file_that_may_not_be_read_is_replaced(place, target, as_anybody):
+def test_a_file_that_may_not_be_read_is_replaced(place, public_target, as_anybody):
+    target = public_target
+
     def part() -> None:
         maker = Maker(place)
         tree = tree_of(maker, maker.file("file", b"saved"), maker.file("large", noise(LARGE)))
@@ -589,7 +599,9 @@ def test_a_file_that_may_not_be_read_is_replaced(place, target, as_anybody):
     as_anybody(part)
 
 
-def test_into_a_directory_that_may_not_be_written_to(place, target, as_anybody):
+def test_into_a_directory_that_may_not_be_written_to(place, public_target, as_anybody):
+    target = public_target
+
     def part() -> None:
         maker = Maker(place)
         tree = tree_of(maker, maker.directory("sub", maker.file("file", b"saved")), maker.file("b", b"b"))
