@@ -222,7 +222,11 @@ class BackupLoop:
     def _tidy(self) -> None:
         """Let old versions go, once a day; what goes wrong with that is told, and the version is saved all the same."""
         record, now = self._vault.record(), self._clock.now()
-        if not self._vault.prunes or (record.tidied is not None and 0 <= now - record.tidied < TIDY_S):
+        if (
+            not self._vault.prunes
+            or self._stopping.is_set()
+            or (record.tidied is not None and 0 <= now - record.tidied < TIDY_S)
+        ):
             return
         machine = Machine.this()
         try:

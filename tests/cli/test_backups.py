@@ -3,15 +3,18 @@
 import hashlib
 import json
 import os
+import pty
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.backup.conftest import PASSWORD, Restic
 
-from .commands import User
+from .commands import TIMEOUT_S, User
 
 CONF = """
 log file = none
@@ -326,6 +329,22 @@ def test_find_history_and_diff(saver):
     assert [node["size"] for node in nodes[:-1]] == [7, 5] and nodes[-1] == {"type": "exit", "code": 0}
     offer = saver.restore("notes.txt")
     assert offer.returncode == 5 and len(offer.stdout_text.splitlines()) == 3
+
+
+def test_a_name_alone_asks_at_a_terminal(saver):
+    saver.second()
+    terminal, theirs = pty.openpty()
+    words = [sys.executable, "-m", "escale.cli.restore", "-c", str(saver.conf), "notes.txt"]
+    pipes = {"stdin": theirs, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, env=saver.environ, cwd=saver.place, **pipes) as process:
+        os.close(theirs)
+        os.write(terminal, b"2\n")
+        out, err = process.communicate(timeout=TIMEOUT_S)
+    os.close(terminal)
+    assert process.returncode == 0, err
+    assert out.splitlines()[2].startswith("2  ") and "backup" in out
+    (made,) = saver.place.glob("restored-home-*")
+    assert (made / "a/notes.txt").read_bytes() == b"first"
 
 
 def test_rehearse_restores_compares_and_is_remembered(saver):
