@@ -45,7 +45,7 @@ def build_backup(
     vault.password()
 
     def selection() -> Selection:
-        return Selection(section.paths, rules_of(section))
+        return Selection(vault.paths, rules_of(section))
 
     return BackupLoop(vault, section.schedule, selection, os.cpu_count() or 1, clock, reporter, at_once)
 
@@ -72,7 +72,7 @@ def build_vault(
     return Vault(
         section=section.name,
         url=section.address.url,
-        paths=section.paths,
+        paths=tuple(map(followed, section.paths)),
         keep=section.keep,
         prunes=section.prune and section.may_delete,
         open_store=opened,
@@ -84,6 +84,11 @@ def build_vault(
         state=state,
         adds=not section.may_delete,
     )
+
+
+def followed(path: Path) -> Path:
+    """Whoever names a link means what it leads to; as a link it would be all that is saved."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def record_path(state: Path, section: BackupSection) -> Path:

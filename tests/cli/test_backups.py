@@ -169,6 +169,16 @@ def test_a_folder_that_is_gone_is_no_empty_version(saver):
     assert len(saver.versions()) == 1
 
 
+def test_a_link_that_is_named_is_followed(saver):
+    """GIVEN path = a link to a folder WHEN it is saved THEN the folder is, and not the link alone."""
+    saver.home.rename(saver.place / "real")
+    saver.home.symlink_to("real")
+    done = saver.backup("create")
+    assert done.returncode == 0 and "2 files" in done.stderr_text
+    assert saver.restore("get", "a/notes.txt", "--to", "x").returncode == 0
+    assert (saver.place / "x/a/notes.txt").read_bytes() == b"first"
+
+
 def test_a_wrong_password_is_12(saver):
     assert saver.backup("create").returncode == 0
     saver.key.write_text("wrong\n")
