@@ -202,8 +202,9 @@ class BackupLoop:
             ended=self._clock.now(),
             versions=sum(1 for _ in repository.objects.list(Kind.SNAPSHOT)),
             unread=len(saved.unreadable),
+            files=saved.counts.files,
         )
-        self._vault.remember(made)
+        self._vault.remember(made if made.has_shrunk else replace(made, files_usual=made.files))
 
     def _tell(self, saved: Saved, seconds: float) -> None:
         counts = saved.counts
@@ -222,6 +223,10 @@ class BackupLoop:
     def _tidy(self) -> None:
         """Let old versions go, once a day; what goes wrong with that is told, and the version is saved all the same."""
         record, now = self._vault.record(), self._clock.now()
+        if record.has_shrunk:
+            advice = f"Is a disk not mounted? If it is right:    escalectl backup prune {self.name}"
+            self._report(Problem(self.name, "B408", _shrunk_text(record), advice, exit_code=5))
+            return
         if (
             not self._vault.prunes
             or self._stopping.is_set()
@@ -251,6 +256,8 @@ class BackupLoop:
     def _state(self, record: Record) -> SectionState:
         if record.begun is None:
             return SectionState.WAITING if self._schedule.is_never else SectionState.STARTING
+        if record.has_shrunk:
+            return SectionState.HELD
         return SectionState.WAITING if record.unread or self._is_late(record) else SectionState.IN_STEP
 
     def _needs(self, record: Record) -> list[Need]:
@@ -259,6 +266,8 @@ class BackupLoop:
             return [Need("there is no version yet", create)] if self._schedule.is_never else []
         if self._is_late(record) and not self._is_saving:
             return [Need("two runs have been missed since the newest version", create)]
+        if record.has_shrunk:
+            return [Need(_shrunk_text(record), f"escalectl backup prune {self.name}")]
         if record.unread:
             return [Need(f"{record.unread} paths are not in the newest version: they could not be read", create)]
         return []
@@ -283,6 +292,10 @@ def former_version(repository: Repository, known: str, machine: Machine, vault: 
             pass  # It was forgotten, or it is damaged: then another one.
     mine = [version for version in Versions(repository).all() if vault.is_of_section(version, machine)]
     return mine[-1] if mine else None
+
+
+def _shrunk_text(record: Record) -> str:
+    return f"the newest version has {record.files} files, and before it were {record.files_usual}; old versions stay"
 
 
 def _stored(snapshot: Snapshot) -> int:

@@ -19,6 +19,12 @@ class Notice:
 
 NOTICES = (
     Notice(
+        "B408",
+        "the newest version has less than half of the files of the one before; old versions stay",
+        "A disk that is not mounted looks like an empty folder. The version is there, and nothing old goes for it\n"
+        "until the files are back or somebody says that it is right: escalectl backup prune SECTION.",
+    ),
+    Notice(
         "B403",
         "a file was changed while it was saved, or could not be read",
         "A file that changes while it is read is read once more; if it changes again, the version has it as it was\n"

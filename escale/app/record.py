@@ -16,6 +16,12 @@ from typing import Any, Self
 from ..errors import LocalError
 from ..files.durable import sync
 
+FEW = 20
+"""Files: fewer than that come and go."""
+
+SHRUNK = 0.5
+"""Of the files of the version before: who deletes half of all files wants to be asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
@@ -33,8 +39,9 @@ class Rehearsal:
 class Record:
     """`begun` and `ended`: Unix times of the last run that saved `version`; `versions`: how many there were then.
 
-    `unread`: what that version lacks; `tidied`: when old versions were let go last.  `repository`: the id of the
-    repository, "" as long as none was seen.
+    `unread`: what that version lacks; `tidied`: when old versions were let go last.  `files`: how many are in it;
+    `files_usual`: in the last one that did not suddenly have much less than the one before.  `repository`: the id of
+    the repository, "" as long as none was seen.
     """
 
     repository: str = ""
@@ -44,7 +51,14 @@ class Record:
     versions: int = 0
     unread: int = 0
     tidied: float | None = None
+    files: int = 0
+    files_usual: int = 0
     rehearsal: Rehearsal | None = None
+
+    @property
+    def has_shrunk(self) -> bool:
+        """Whether the newest version has so much less than usual that a disk may have been missing."""
+        return self.files_usual >= FEW and self.files < self.files_usual * SHRUNK
 
     @classmethod
     def read(cls, path: Path) -> Self:

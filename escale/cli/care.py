@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from ..app.tidying import plan_tidying, tidy
 from ..app.vault import Vault
@@ -56,6 +57,8 @@ def prune(session: Session, vault: Vault) -> int:
         if plan.is_much and not _is_approved(session, plan):
             return DECISION
         done = tidy(vault, repository, plan, machine, session.clock, is_approved=True, in_use=in_use)
+    record = vault.record()
+    vault.remember(replace(record, files_usual=record.files))  # Somebody has looked, and finds it right.
     session.tell(Line(Level.INFO, f"{vault.section}: {len(plan.gone)} versions forgotten, {len(plan.kept)} stay"))
     return _told(session, vault, done)
 

@@ -20,7 +20,7 @@ from escale.backup.retention import Keep
 from escale.conf.kinds import Place as Where
 from escale.conf.schedule import Schedule, ScheduleKind
 from escale.errors import LocalError, StoreError
-from escale.events import Progress, Skipped, VersionSaved
+from escale.events import Problem, Progress, Skipped, VersionSaved
 from escale.files.rules import Rules
 from escale.testing.clock import SimClock
 from tests.backup.places import Place
@@ -213,6 +213,31 @@ def test_old_versions_go_once_a_day(owner: Owner) -> None:
     assert owner.vault.record().versions == 5
 
 
+def test_nothing_old_goes_while_a_disk_may_be_missing(owner: Owner) -> None:
+    """GIVEN a folder that is suddenly nearly empty WHEN it is saved THEN that is told, and old versions stay until the
+    files are back."""
+    for number in range(30):
+        (owner.folder / str(number)).write_bytes(b"x")
+    owner.vault = replace(owner.vault, prunes=True)
+    for _ in range(3):
+        owner.loop(at_once=True).run_once()
+        owner.clock.advance(25 * HOUR)
+    assert len(owner.place.names("snapshots")) == 2
+    for number in range(30):
+        (owner.folder / str(number)).unlink()
+    for _ in range(3):
+        owner.loop(at_once=True).run_once()
+        owner.clock.advance(25 * HOUR)
+    assert len(owner.place.names("snapshots")) == 5
+    status = owner.loop().status()
+    assert status.state is SectionState.HELD and "30" not in status.needs[0].sentence.split("before")[0]
+    assert {event.code for event in owner.events if isinstance(event, Problem)} == {"B408"}
+    for number in range(30):
+        (owner.folder / str(number)).write_bytes(b"x")
+    owner.loop(at_once=True).run_once()
+    assert len(owner.place.names("snapshots")) == 2 and owner.loop().status().state is SectionState.IN_STEP
+
+
 def test_what_is_left_out_stays_out(owner: Owner) -> None:
     for path in ("b.tmp", "sub/c", "sub/d.log", ".hidden", "tmp/e"):
         (owner.folder / path).parent.mkdir(exist_ok=True)
@@ -252,7 +277,7 @@ def test_progress_knows_how_much_there_is_from_the_version_before(owner: Owner) 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "x.backup"
     assert Record.read(path) == Record()
-    record = Record("a" * 64, "b" * 64, 1.0, 2.0, 3, 4, 5.0, Rehearsal(6.0, 7, 8, 9, 0))
+    record = Record("a" * 64, "b" * 64, 1.0, 2.0, 3, 4, 5.0, 6, 7, Rehearsal(6.0, 7, 8, 9, 0))
     record.write(path)
     assert Record.read(path) == record and [one.name for one in path.parent.iterdir()] == ["x.backup"]
 
