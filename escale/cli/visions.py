@@ -81,6 +81,6 @@ def _chosen(session: Session) -> tuple[Sequence[BackupSection], list[str], Path 
     roots = [str(section.local_path) for section in sections]
     if options.section and sections:
         # The backups that have this folder.
-        folder = f"{sections[0].local_path}/"
-        backups = [one for one in setup.config.backups if any(folder.startswith(f"{p}/") for p in one.paths)]
+        folder = sections[0].local_path
+        backups = [one for one in setup.config.backups if any(map(folder.is_relative_to, one.paths))]
     return backups, roots, setup.config.state_dir
