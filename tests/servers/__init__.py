@@ -3,8 +3,8 @@
 from .base import Relay, Server
 from .ftp import PyFtpd, PyFtpdTls, Vsftpd, VsftpdTls
 from .proxy import Proxy
-from .s3 import Moto, MotoLocked, RcloneS3
-from .ssh import Sshd, SshdPlain
+from .s3 import Moto, MotoGuarded, MotoLocked, RcloneS3
+from .ssh import Sshd, SshdAdding, SshdPlain, SshdUser
 from .webdav import Apache, Lighttpd, RcloneWebdav, WsgiDav
 
 SERVERS: dict[str, type[Server]] = {
@@ -12,12 +12,15 @@ SERVERS: dict[str, type[Server]] = {
     for each in (
         Sshd,
         SshdPlain,
+        SshdUser,
+        SshdAdding,
         Apache,
         Lighttpd,
         WsgiDav,
         RcloneWebdav,
         Moto,
         MotoLocked,
+        MotoGuarded,
         RcloneS3,
         Vsftpd,
         VsftpdTls,

@@ -72,6 +72,19 @@ class MotoLocked(S3Server):
         return [sys.executable, RUNNERS / "run_moto_locked.py", str(self.port)]
 
 
+class MotoGuarded(MotoLocked):
+    """moto with users and their rights: what a bucket's policy says of `If-None-Match` counts.
+
+    The first requests are anybody's; they make the users.
+    """
+
+    name = "moto_guarded"
+    free_requests = 16
+
+    def command(self) -> list[str | Path]:
+        return [sys.executable, RUNNERS / "run_moto_guarded.py", str(self.port), str(self.free_requests)]
+
+
 class RcloneS3(S3Server):
     """rclone serving S3 from a directory; knows no conditions."""
 

@@ -19,6 +19,8 @@ class Sshd(Server):
     scheme = "sftp"
     password = ""
     sftp_options = ""
+    more = ""
+    pam = "no"
 
     def prepare(self) -> None:
         self.user = self.account
@@ -58,10 +60,11 @@ class Sshd(Server):
             "PidFile none\n"
             f"AuthorizedKeysFile {self.directory}/authorized_keys\n"
             "StrictModes no\n"
-            "UsePAM no\n"
+            f"UsePAM {self.pam}\n"
             "PasswordAuthentication no\n"
             "KbdInteractiveAuthentication no\n"
             f"Subsystem sftp internal-sftp {self.sftp_options}\n"
+            f"{self.more}"
             "MaxStartups 200\n"
             "MaxSessions 200\n"
             "LogLevel ERROR\n"
@@ -88,6 +91,22 @@ class SshdPlain(Sshd):
 
     name = "sshd_plain"
     sftp_options = "-P posix-rename,fsync,statvfs"
+
+
+class SshdUser(Sshd):
+    """sshd for an account that is not root; a system account is locked for sshd, but not for PAM."""
+
+    name = "sshd_user"
+    unprivileged = True
+    pam = "yes"
+
+
+class SshdAdding(SshdUser):
+    """sshd that lets its account add files and do nothing else with those that are there."""
+
+    name = "sshd_adding"
+    requests = "open,close,read,write,fstat,lstat,stat,opendir,readdir,realpath,fsync,hardlink,statvfs,limits"
+    more = f"DisableForwarding yes\nPermitTTY no\nForceCommand internal-sftp -u 0222 -p {requests}\n"
 
 
 def _make_key(path: Path) -> Path:
