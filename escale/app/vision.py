@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from ..backup.machine import Machine
 from ..backup.node import Node, NodeType
 from ..backup.repository import Repository
 from ..backup.snapshot import Snapshot
@@ -46,13 +47,19 @@ class Vision:
         return self._view.damaged
 
     def at(self, wanted: str | None, time: float | None) -> Snapshot:
-        """The version by id or "latest", or the last that was begun no later than `time`; NoVersion."""
-        return choose(
-            self.snapshots,
-            wanted or LATEST,
-            None if time is None else round(time * 1e9),
-            self.vault.url,
-        )
+        """The version by id or "latest", or the last that was begun no later than `time`; NoVersion.
+
+        Without an id it is one of our section on this machine, or of its folders on another one, if there are any:
+        several may share a store.
+        """
+        at_ns = None if time is None else round(time * 1e9)
+        candidates = self.snapshots if wanted not in (None, LATEST) else self._ours()
+        return choose(candidates, wanted or LATEST, at_ns, self.vault.url)
+
+    def _ours(self) -> list[Snapshot]:
+        machine, paths = Machine.this(), sorted(map(str, self.vault.paths))
+        here = [version for version in self.snapshots if self.vault.is_of_section(version, machine)]
+        return here or [one for one in self.snapshots if sorted(one.paths) == paths] or self.snapshots
 
     def before(self, version: Snapshot) -> Snapshot | None:
         """The one before it of the same machine and paths."""

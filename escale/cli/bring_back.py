@@ -68,6 +68,7 @@ def bring_back(session: Session, vision: Vision, version: Snapshot, found: list[
         return _preview(session, vision, found, base, f"{text} of {source} would be restored to {place}")
     if options.in_place and not _may(session, text, place):
         return DONE
+    session.tell(Line(Level.INFO, f"{source}, saved on {display(version.hostname)}"))
     screen = progress_screen(options, session.environ)
     began = session.clock.monotonic()
     try:

@@ -56,7 +56,8 @@ def library(tmp_path: Path) -> Library:
 def test_versions_by_name_and_time(library: Library) -> None:
     see, first = library.vision, library.first
     assert see.at(first.id[:8], None).id == first.id
-    assert see.at(None, None).id == library.single.id
+    assert see.at(None, None).id == library.second.id, "the newest of these folders, although another one is newer"
+    assert see.at(library.single.id[:8], None).id == library.single.id
     assert see.at(None, first.time_ns / 1e9 + 1).id == first.id
     assert see.before(library.second).id == first.id and see.before(see.at(first.id, None)) is None
     with pytest.raises(NoVersion):
