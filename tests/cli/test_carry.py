@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import sys
 import tarfile
@@ -336,6 +337,47 @@ def test_what_is_damaged_is_shown_removed_and_written_again(user, word):
         }
     )
     assert once(user, "alice", "bob") == 0
+
+
+def test_what_is_damaged_on_a_sealed_relay(tmp_path):
+    """GIVEN one bit flipped in a sealed index, and in sealed data, THEN fix finds both, and nothing that is sound."""
+    user = User(tmp_path)
+    Key.generate().write(tmp_path / "key")
+    user.write_conf("alice", "bob", head=f"{HEAD}encryption = on\npassphrase = file: {tmp_path}/key\n")
+    begin(user)
+    assert user.escalectl("fix", "alice", "--dry-run").returncode == 0
+    harmed = [find(user, ".index."), find(user, ".data.")]
+    for path in harmed:
+        flip(path)
+    shown = user.escalectl("fix", "alice", "--dry-run")
+    assert shown.returncode == 5
+    assert sorted(line.split()[-1] for line in shown.stdout_text.splitlines()[1:]) == sorted(p.name for p in harmed)
+    assert user.escalectl("fix", "alice", "--yes").returncode in (0, 3, 4)
+    assert not any(path.exists() for path in harmed)
+    for name in ("bob", "alice", "bob"):
+        passed(user, name)
+    assert folder(user, "bob") == folder(user, "alice")
+
+
+def test_a_page_that_another_has_locked_is_left_alone(user):
+    harmed = find(user, ".index.")
+    flip(harmed)
+    lock = {"owner": "carla", "mode": "w", "nonce": "c" * 32, "lease_s": 0.0}
+    (user.place / "relay" / "0.lock").write_text(json.dumps(lock))
+    done = user.escalectl("fix", "alice", "--yes")
+    assert "others are at work on page 0 (carla)" in done.stderr_text
+    assert done.returncode != 0
+    assert harmed.exists()
+
+
+def test_a_copy_that_was_left_behind_is_told(user):
+    assert user.escalectl("migrate", "alice", str(user.place / "new")).returncode == 0
+    (user.place / "alice" / "newer.txt").write_text("since the copy")
+    once(user, "bob")
+    once(user, "alice")
+    done = user.escalectl("migrate", "alice", str(user.place / "new"), "--move", "--yes")
+    assert "blobs of the old place are not there" in done.stderr_text
+    assert (done.returncode, "has gone on since it was copied" in done.stderr_text) == (1, True)
 
 
 def test_fast_does_not_look_into_updates(user):
