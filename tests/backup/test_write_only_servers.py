@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -296,6 +297,11 @@ def test_an_account_that_may_only_add(own_server, attacker, home, tmp_path):
     for program in programs():
         Restic(program).run(relay.path, "--no-lock", "check", "--read-data")
     look_back(desk, home, tmp_path / "back")
+    laptop.backup("create")
+    assert "0 versions forgotten, 0 stay" in desk.backup("prune", "--host", "elsewhere")
+    assert "1 versions forgotten, 2 stay" in desk.backup("prune", "--host", socket.gethostname())
+    laptop.backup("create")
+    assert "3 versions" in desk.backup("check", "--read-data")
 
 
 @pytest.mark.real("sshd_user")
