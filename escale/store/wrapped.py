@@ -78,7 +78,6 @@ class RetryingStore(WrapperStore):
             return self.inner.put(name, source)
         start = source.tell()
 
-
         def attempt() -> int:
             source.seek(start)
             return self.inner.put(name, source)
