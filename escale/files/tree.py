@@ -100,6 +100,13 @@ class Base:
         return self.version == 0 and self.entry.kind is Kind.DIRECTORY
 
 
+def is_unchanged(entry: Entry, base: Base | None) -> bool:
+    """Whether this is what was agreed on, permissions included."""
+    if base is None or not entry.same_content(base.entry):
+        return False
+    return entry.mode == base.entry.mode or entry.is_gone or entry.kind is Kind.LINK
+
+
 Tree = Mapping[str, Entry]
 """Entries by path."""
 

@@ -11,11 +11,11 @@ from ..errors import Corrupt, EscaleError, Missing
 from ..events import Conflicted, Event, Problem, Reporter, Skipped, Waiting
 from ..files.folder import Folder
 from ..files.ledger import Ledger
-from ..files.tree import Base, Entry, parents_of
+from ..files.tree import Base, Entry, is_unchanged, parents_of
 from .contents import Contents
 from .index import Index, Record, Records, Update, brief
 from .lock import PageLock, unique_name
-from .plan import Local, Mode, is_unchanged
+from .plan import Local, Mode
 from .relay import IndexRelay, PageView, UpdateView
 from .witness import Seen
 

@@ -37,7 +37,7 @@ import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ..files.tree import Base, Entry, Kind
+from ..files.tree import Base, Entry, Kind, is_unchanged
 from .budget import MEMBER_OVERHEAD, Room, room_for_file, room_for_note
 from .index import Record, Records, State, Update, brief, lineage
 
@@ -328,13 +328,6 @@ def _record(entry: Entry, base: Base | None, known: Record | None, client: str) 
 
 def _had(entry: Entry, base: Base | None, wish: Record) -> bool:
     return entry.same_content(wish.entry) or (base is not None and base.entry.same_content(wish.entry))
-
-
-def is_unchanged(entry: Entry, base: Base | None) -> bool:
-    """Whether this is what was agreed on, permissions included."""
-    if base is None or not entry.same_content(base.entry):
-        return False
-    return entry.mode == base.entry.mode or entry.is_gone or entry.kind is Kind.LINK
 
 
 def forgotten(client: str, local: Local, remote: Records) -> list[Record]:
