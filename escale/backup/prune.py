@@ -31,7 +31,7 @@ from .writer import Writer
 WASTE_MAX = 0.3
 """Of a pack, before the rest of it is worth to be stored anew."""
 
-TOGETHER = 8
+TOGETHER = 4
 """Packs whose rests are read at once."""
 
 
