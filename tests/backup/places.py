@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from escale.backup.snapshot import Snapshot
 from escale.backup.writer import Writer
 from escale.store.memory import MemoryStore
 from escale.testing.clock import SimClock
+from escale.testing.faults import Crash
 
 Hook = Callable[[str, str], None]
 MACHINE = Machine("anvil", "alice", 1000, 1000, 1)
@@ -49,6 +51,17 @@ class HookedMemory(MemoryStore):
 
     def within(self, directory: str) -> MemoryStore:
         return self.place.store(f"{self._directory}{directory}/")
+
+
+def dies_at(nth: int, failure: BaseException | type[BaseException] = Crash) -> Hook:
+    """A hook that raises at the n-th call, counted from 0, and at every later one."""
+    calls = itertools.count()
+
+    def die(verb: str, name: str) -> None:
+        if next(calls) >= nth:
+            raise failure
+
+    return die
 
 
 class Place:

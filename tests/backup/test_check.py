@@ -23,7 +23,7 @@ from escale.backup.writer import Writer
 from escale.errors import EscaleError
 from escale.testing.faults import Crash
 
-from .places import MACHINE, Place
+from .places import MACHINE, Place, dies_at
 from .test_prune import content, fill, prune
 
 
@@ -327,15 +327,7 @@ def test_death_at_every_change_of_a_repair_loses_nothing(folder, when):
         place.damage(indices[0], "gone")
         place.damage(indices[1], "flipped")
         checked = check(place)
-        left = nth
-
-        def die(verb: str, name: str) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise Crash
-
-        setattr(place, when, die)
+        setattr(place, when, dies_at(nth))
         try:
             repair(place, checked)
             has_died = False

@@ -20,7 +20,7 @@ from escale.backup.writer import Writer
 from escale.errors import LocalError
 from escale.testing.faults import Crash
 
-from .places import MACHINE, Place
+from .places import MACHINE, Place, dies_at
 from .test_check import made
 from .test_prune import CHUNKER, fill
 
@@ -217,15 +217,7 @@ def test_death_at_every_change_ends_in_a_signed_version_or_none(folder, tmp_path
     for nth in range(30):
         place, state = made(), tmp_path / f"state {nth}"
         save(place, folder, state)
-        left = nth
-
-        def die(verb: str, name: str) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise Crash
-
-        setattr(place, when, die)
+        setattr(place, when, dies_at(nth))
         try:
             save(place, folder, state)
             has_died = False

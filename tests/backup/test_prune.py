@@ -28,7 +28,7 @@ from escale.backup.writer import Writer
 from escale.errors import Unreachable
 from escale.testing.faults import Crash
 
-from .places import MACHINE, Place
+from .places import MACHINE, Place, dies_at
 
 CHUNKER = Chunker(4096, 7)
 """As that of `Place.save`."""
@@ -332,15 +332,7 @@ def test_an_end_at_every_change_loses_nothing_and_the_next_run_finishes(tmp_path
         second = place.save(folder, parent=first).snapshot
         before = content(place, second)
         drop(place, first)
-        left = nth
-
-        def die(verb: str, name: str) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise failure
-
-        setattr(place, when, die)
+        setattr(place, when, dies_at(nth, failure))
         try:
             prune(place)
             place.clock.advance(GRACE_S)
@@ -406,15 +398,7 @@ def test_death_while_forgetting_leaves_versions_that_are_whole_or_gone(tmp_path,
     for snapshot in saved:
         heads.saved(snapshot)
     whole = content(place, saved[-1])
-    left = nth
-
-    def die(verb: str, name: str) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise Crash
-
-    setattr(place, when, die)
+    setattr(place, when, dies_at(nth))
     with contextlib.suppress(Crash):
         forget(place.repository(), plan_forget(saved, Keep(last=1)), heads_again(place, tmp_path))
     setattr(place, when, lambda verb, name: None)

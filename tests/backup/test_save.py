@@ -28,7 +28,7 @@ from escale.store.directory import DirectoryStore
 from escale.testing.faults import Crash
 
 from .conftest import PASSWORD, Restic
-from .places import MACHINE, Place
+from .places import MACHINE, Place, dies_at
 
 IS_ROOT = os.geteuid() == 0
 
@@ -555,15 +555,7 @@ def test_death_at_any_change_of_the_store_harms_nothing(folder, tmp_path, when):
     first = place.save(folder, cache=tmp_path)
     for nth in range(100):
         (folder / "large").write_bytes(random.Random(nth).randbytes(50_000))
-        left = nth
-
-        def die(verb: str, name: str) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise Crash
-
-        setattr(place, when, die)
+        setattr(place, when, dies_at(nth))
         try:
             place.save(folder, parent=first.snapshot, cache=tmp_path)
             died = False

@@ -14,7 +14,7 @@ from escale.backup.writer import BATCH_BLOBS, INDEX_BLOBS, PACK_BLOBS, Writer
 from escale.errors import NoRelaySpace, Unreachable
 from escale.testing.faults import Crash
 
-from .places import Place
+from .places import Place, dies_at
 
 
 def blobs(count: int, size: int = 200) -> list[bytes]:
@@ -119,15 +119,7 @@ def test_what_is_known_to_be_missing_is_stored_again():
 @pytest.mark.parametrize("nth", range(8))
 def test_death_at_any_change_leaves_nothing_listed_that_is_not_there(when, nth):
     place = Place()
-    left = nth
-
-    def die(verb: str, name: str) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise Crash
-
-    setattr(place, when, die)
+    setattr(place, when, dies_at(nth))
     with Writer(place.repository(), 2, 2) as writer:
         try:
             for text in blobs(300):
