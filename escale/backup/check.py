@@ -23,6 +23,7 @@ from .keys import KeyFile
 from .objects import EXTRA, Kind, Objects
 from .pack import BlobKind, read_contents
 from .progress import Progress, Report, silent
+from .proof import remember_damaged
 from .reach import Reached, reach
 from .repository import Repository
 from .touched import Touched, touched
@@ -115,6 +116,8 @@ class Check:
         suspects = self._suspects(reached)
         states = self._read(suspects, share, reached)
         self._weigh(reached, suspects, states)
+        if self._done.salvage:
+            remember_damaged(self._repository.catalog, self._done.salvage)
         if heads is not None:
             self._heads(heads, reached)
         return self._done

@@ -8,9 +8,10 @@ each of them was read.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..errors import Corrupt, EscaleError, Missing, PeerError, StoreError
+from .catalog import Catalog
 from .doomed import doomed
 from .objects import Kind
 from .pack import BlobKind, read_contents
@@ -131,10 +132,15 @@ class Proof:
             read_contents(data, repository.master, repository.objects.where(Kind.PACK, pack))
         except (Corrupt, Missing) as error:
             repository.missing.add(pack)
-            repository.catalog.note(_DAMAGED, " ".join({*self._noted(), pack}))
+            remember_damaged(repository.catalog, [pack])
             return [error]
         return []
 
     def _noted(self) -> list[str]:
         """Packs that were damaged when they were read last; a listing does not show it."""
         return self._repository.catalog.noted(_DAMAGED).split()
+
+
+def remember_damaged(catalog: Catalog, packs: Iterable[str]) -> None:
+    """The next run reads these packs first, and stores anew what it needs of those that are damaged."""
+    catalog.note(_DAMAGED, " ".join({*catalog.noted(_DAMAGED).split(), *packs}))

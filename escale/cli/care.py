@@ -129,6 +129,9 @@ def check(session: Session, vault: Vault, screen: Screen) -> int:
     read = f", {done.packs_read} packs read ({size_text(done.bytes_read)})" if done.packs_read else ""
     verdict = "all is there" if done.is_sound else f"wrong: {len(done.damage)}"
     session.tell(Line(Level.INFO, f"{vault.section}: {done.versions} versions, {done.packs} packs{read}: {verdict}"))
+    if done.salvage:
+        advice = f"escalectl backup create {vault.section} stores again what the files here still have of it"
+        session.tell(Line(Level.INFO, f"      {advice}; --repair saves what is whole of the rest."))
     return DONE if done.is_sound else SKIPPED
 
 

@@ -385,3 +385,20 @@ def test_prune_goes_on_after_a_repair(folder):
     place.clock.advance(GRACE_S)
     assert prune(place).deleted
     assert content(place, second) == whole
+
+
+def test_what_a_check_found_is_healed_by_the_next_run(folder, tmp_path):
+    """GIVEN a damaged pack that no sample of a run would read WHEN it was found by a check THEN the next run stores its
+    blobs anew, and no path is touched any more."""
+    place = made()
+    first = place.save(folder, cache=tmp_path).snapshot
+    for pack in place.names("data"):
+        place.damage(pack, "flipped")
+    found = Check(place.repository(tmp_path), connections=1, rng=random.Random(1)).run(1.0)
+    assert any(damage.touched for damage in found.damage)
+    healed = place.save(folder, parent=first, cache=tmp_path)
+    told = " ".join(map(str, healed.damaged))
+    assert found.salvage
+    assert all(pack[:12] in told for pack in found.salvage)
+    after = Check(place.repository(tmp_path), connections=1, rng=random.Random(1)).run(1.0)
+    assert not any(damage.touched for damage in after.damage)
