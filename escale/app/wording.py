@@ -70,9 +70,14 @@ def duration_text(seconds: float) -> str:
     return " ".join(part for part in parts[:2] if not part.startswith("0 "))
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 version`, `2 versions`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def files_text(count: int) -> str:
     """`1 file`, `1903 files`."""
-    return f"{count} file" if count == 1 else f"{count} files"
+    return counted(count, "file")
 
 
 def amount_text(amount: Amount) -> str:

@@ -175,7 +175,7 @@ def _told(
     wanted = files_text(max(amount.files, files + len(missing) + len(kept)))
     text = f"{files} of {wanted}, {size_text(size)} restored to {place} in {duration_text(seconds)}"
     text += f"; {size_text(here)} were there already" if here else ""
-    text += "; all checksums right" if not missing else f"; {len(missing)} are missing"
+    text += "; all checksums right" if not missing else f"; {len(missing)} missing"
     text += f"; {len(kept)} left as they are" if kept else ""
     session.tell(Line(Level.INFO, text))
     if missing and not files:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..app.tidying import plan_tidying, tidy
 from ..app.vault import Vault
-from ..app.wording import Level, Line, size_text
+from ..app.wording import Level, Line, counted, size_text
 from ..backup.check import Check, Checked, Damage
 from ..backup.forget import Forgetting
 from ..backup.locks import RepositoryLock, RepositoryLocked, locked
@@ -59,7 +59,9 @@ def prune(session: Session, vault: Vault) -> int:
         done = tidy(vault, repository, plan, machine, session.clock, is_approved=True, in_use=in_use)
     record = vault.record()
     vault.remember(replace(record, files_usual=record.files))  # Somebody has looked, and finds it right.
-    session.tell(Line(Level.INFO, f"{vault.section}: {len(plan.gone)} versions forgotten, {len(plan.kept)} stay"))
+    session.tell(
+        Line(Level.INFO, f"{vault.section}: {counted(len(plan.gone), 'version')} forgotten, {len(plan.kept)} kept")
+    )
     return _told(session, vault, done)
 
 
@@ -128,7 +130,8 @@ def check(session: Session, vault: Vault, screen: Screen) -> int:
         session.tell(Line(Level.WARNING, f"{vault.section}: {notice} ({notice.code})"))
     read = f", {done.packs_read} packs read ({size_text(done.bytes_read)})" if done.packs_read else ""
     verdict = "all is there" if done.is_sound else f"wrong: {len(done.damage)}"
-    session.tell(Line(Level.INFO, f"{vault.section}: {done.versions} versions, {done.packs} packs{read}: {verdict}"))
+    amounts = f"{counted(done.versions, 'version')}, {counted(done.packs, 'pack')}"
+    session.tell(Line(Level.INFO, f"{vault.section}: {amounts}{read}: {verdict}"))
     if done.salvage:
         advice = f"escalectl backup create {vault.section} stores again what the files here still have of it"
         session.tell(Line(Level.INFO, f"      {advice}; --repair saves what is whole of the rest."))

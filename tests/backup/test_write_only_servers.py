@@ -298,8 +298,8 @@ def test_an_account_that_may_only_add(own_server, attacker, home, tmp_path):
         Restic(program).run(relay.path, "--no-lock", "check", "--read-data")
     look_back(desk, home, tmp_path / "back")
     laptop.backup("create")
-    assert "0 versions forgotten, 0 stay" in desk.backup("prune", "--host", "elsewhere")
-    assert "1 versions forgotten, 2 stay" in desk.backup("prune", "--host", socket.gethostname())
+    assert "0 versions forgotten, 0 kept" in desk.backup("prune", "--host", "elsewhere")
+    assert "1 version forgotten, 2 kept" in desk.backup("prune", "--host", socket.gethostname())
     laptop.backup("create")
     assert "3 versions" in desk.backup("check", "--read-data")
 
