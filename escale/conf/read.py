@@ -14,8 +14,8 @@ from .lookup import find, is_public
 from .problems import Findings, Source, Span
 from .toml import read_toml
 
-BYTES_MAX = 1024 * 1024
-"""Beyond this it is not a configuration: a thousand sections have a fifth of it."""
+BYTES_MAX = 512 * 1024
+"""Beyond this it is not a configuration: a thousand sections have two fifths of it."""
 
 
 def read_document(path: Path, findings: Findings) -> Document:
