@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from contextlib import suppress
 from threading import Lock
 
 from ..files.directories import Directories
+from ..files.exchange import Spot, move
 from ..store.blob import temporary_name
 from .attributes import make_special, set_attributes, set_link_attributes
 from .node import Node
@@ -17,7 +17,6 @@ SMALL_BYTES = 256 << 10
 """Files up to this size are held in memory until they are whole: thousands come with one request, and a process may
 have about a thousand files open."""
 
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -134,19 +133,13 @@ def place_special(parent: int, name: bytes, node: Node, *, replace: bool) -> lis
 
 def place(parent: int, temporary: bytes, name: bytes, *, replace: bool) -> bool:
     """Give a file its name; over what is there only if that is to be replaced."""
-    if not replace:
-        try:
-            os.link(temporary, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            # Where there are no hard links the moment between looking and renaming has to be taken.
-            if error.errno not in _NO_LINKS or exists(parent, name):
-                raise
-        else:
-            remove(parent, temporary)
-            return True
-    os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+    if replace:
+        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        return True
+    try:
+        move(Spot(parent, temporary), Spot(parent, name))
+    except FileExistsError:
+        return False
     return True
 
 
