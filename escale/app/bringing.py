@@ -10,11 +10,12 @@ from pathlib import Path
 
 from ..backup.fetch import Fetch
 from ..backup.node import NodeType
-from ..backup.restore import Overwrite, Restore, Restored
+from ..backup.restore import Restore, Restored
 from ..backup.versions import Found
 from ..errors import LocalError
 from ..files.batch import Batch, batch_name
 from ..files.exchange import Spot, move
+from ..files.overwrite import Overwrite
 from .vision import Vision
 
 Told = Callable[[int, int], None]

@@ -19,17 +19,10 @@ from ..files.durable import sync
 from ..files.exchange import Spot, move
 from ..files.folder import Folder, Outcome, Staged, Staging
 from ..files.kept import Cause
+from ..files.overwrite import Overwrite
 from ..files.tree import PRIVATE, Entry, Kind, parent_of
 from ..files.trouble import local_error
 from .shelf import Copy, Shelf
-
-
-class Overwrite(enum.StrEnum):
-    """What may be replaced in a directory."""
-
-    NEVER = "never"
-    OLDER = "older"
-    ALWAYS = "always"
 
 
 class Fate(enum.StrEnum):

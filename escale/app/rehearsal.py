@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..backup.node import NodeType
-from ..backup.restore import Overwrite
 from ..backup.versions import Found
 from ..clock import Clock
 from ..errors import UserError
+from ..files.overwrite import Overwrite
 from .bringing import Told, bring
 from .record import Rehearsal
 from .vault import Vault

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -10,7 +9,6 @@ from contextlib import contextmanager
 
 from .node import Node, NodeType
 
-_UNSUPPORTED = {errno.ENOTSUP, errno.EPERM, errno.EINVAL, errno.EACCES, errno.ENODATA}
 _KINDS = {
     NodeType.BLOCK_DEVICE: stat.S_IFBLK,
     NodeType.CHARACTER_DEVICE: stat.S_IFCHR,
@@ -70,23 +68,6 @@ def make_special(parent: int, name: bytes, node: Node) -> None:
         os.symlink(os.fsencode(node.target), name, dir_fd=parent)
     else:
         os.mknod(name, _KINDS[node.type] | 0o600, node.device, dir_fd=parent)
-
-
-def read_attributes(target: int) -> tuple[tuple[str, bytes], ...]:
-    """The extended attributes of an open file or directory by name; none where the file system has none."""
-    try:
-        names = os.listxattr(target)
-    except OSError:
-        return ()
-    found = []
-    for name in sorted(names):
-        try:
-            found.append((name, os.getxattr(target, name)))
-        except OSError as error:
-            # It went away meanwhile, or only others may read it.
-            if error.errno not in _UNSUPPORTED:
-                raise
-    return tuple(found)
 
 
 @contextmanager

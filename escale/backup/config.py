@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from dataclasses import dataclass
 from typing import Self
 
 from ..errors import Corrupt, RelayInUse
+from .ids import is_id
 
 VERSION = 2
-_ID = re.compile(r"[0-9a-f]{64}")
 
 POLYNOMIAL = "3da3358b4dc173"
 """Irreducible, of degree 53, as restic wants one for its own chunker: the one in its test vectors.  Ours does not use
@@ -53,7 +52,7 @@ class Config:
             raise Corrupt(where=where, reason="it is not the config of a repository") from error
         if version != VERSION:
             raise OtherVersion(where=where, version=version)
-        if not _ID.fullmatch(config.id):
+        if not is_id(config.id):
             raise Corrupt(where=where, reason="its id is none")
         return config
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import Corrupt
+from .ids import is_id
 from .pack import BlobKind, PackedBlob
 
-_ID = re.compile(r"[0-9a-f]{64}")
 _NUMBER_MAX = 1 << 32
 
 
@@ -67,7 +66,7 @@ def _blobs(found: Iterable[dict[str, Any]]) -> Iterator[PackedBlob]:
 
 
 def _name(value: Any) -> str:
-    if not isinstance(value, str) or not _ID.fullmatch(value):
+    if not isinstance(value, str) or not is_id(value):
         raise ValueError(f"{value!r:.40} is not a name")
     return value
 

@@ -13,15 +13,14 @@ from __future__ import annotations
 import enum
 import hashlib
 import io
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from ..errors import Corrupt, Missing, NoSuchRelay
 from ..store.blob import BlobInfo, BlobStore
 from ..stream import PIECE, ViewReader
+from .ids import is_id
 
-_ID = re.compile(r"[0-9a-f]{64}")
 OBJECT_BYTES_MAX = 512 << 20
 """Packs end at 16 MiB with us and at 128 MiB with restic at most; an index of restic's can be larger."""
 
@@ -54,7 +53,7 @@ class Objects:
         try:
             for blob in self._shelf(kind.value).list_below() if kind is Kind.PACK else self._shelf(kind.value).list():
                 directory, _, name = blob.name.rpartition("/")
-                if _ID.fullmatch(name) and name.startswith(directory):
+                if is_id(name) and name.startswith(directory):
                     yield replace(blob, name=name)
         except NoSuchRelay:
             # The directory of a kind appears with its first object.
@@ -122,7 +121,7 @@ class Objects:
         return f"{self.url}/{kind.value}/{name[:12]}"
 
     def _place(self, kind: Kind, name: str) -> BlobStore:
-        if not _ID.fullmatch(name):
+        if not is_id(name):
             raise ValueError(f"not the name of an object: {name!r}")
         return self._shelf(f"data/{name[:2]}" if kind is Kind.PACK else kind.value)
 

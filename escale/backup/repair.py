@@ -35,7 +35,6 @@ class Repaired:
     listed: list[str] = field(default_factory=list)
     aside: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
-    salvaged_blobs: int = 0
     damage: list[EscaleError] = field(default_factory=list)
 
 
@@ -104,7 +103,6 @@ class Repair:
     def _copy(self, writer: Writer, blob: PackedBlob, pack: str) -> None:
         sealed = self._repository.objects.read_part(Kind.PACK, pack, blob.offset, blob.length)
         writer.add(blob.kind, self._repository.opened(sealed, blob, pack))
-        self._done.salvaged_blobs += 1
 
     def _put_aside(self, kind: Kind, name: str, lock: RepositoryLock) -> None:
         """Never the only copy: somebody may be able to make something of it."""

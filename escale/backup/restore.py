@@ -7,7 +7,6 @@ first.  Of a file that is mostly there only what differs is read from the store.
 
 from __future__ import annotations
 
-import enum
 import errno
 import hashlib
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 from ..errors import LocalError, NoLocalSpace, UserError
 from ..files.directories import Directories
 from ..files.durable import FEW, sync_file_system
+from ..files.overwrite import Overwrite
 from .assembly import Assembly, exists, is_file, place_link, place_special
 from .attributes import set_attributes
 from .fetch import Fetch
@@ -35,14 +35,6 @@ BATCH_BYTES = 64 << 20
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-class Overwrite(enum.Enum):
-    """What becomes of files that are there already."""
-
-    NEVER = "never"
-    OLDER = "older"
-    ALWAYS = "always"
 
 
 @dataclass(slots=True)

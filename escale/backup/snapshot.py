@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from ..errors import Corrupt
+from .ids import is_id
 from .moments import ns_of, text_of
-
-_ID = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ class Snapshot:
         try:
             found = json.loads(clear)
             tree, parent = found["tree"], found.get("parent") or ""
-            if not _ID.fullmatch(tree) or (parent and not _ID.fullmatch(parent)):
+            if not is_id(tree) or (parent and not is_id(parent)):
                 raise ValueError("an id is none")
             known = {"time", "parent", "tree", "paths", "hostname", "username", "uid", "gid", "excludes", "tags"}
             known.add("program_version")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ..errors import Corrupt
+from .ids import is_id
 from .node import Node
 
-_ID = re.compile(r"[0-9a-f]{64}")
 _GO_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 _GO_ESCAPES |= dict.fromkeys(range(0xDC80, 0xDD00), "\\ufffd")
 """Go's JSON has no bytes that are not UTF-8: names are quoted, the target of a link stands beside it in base64, and of
@@ -19,12 +17,6 @@ the name of an attribute such bytes are lost, with restic as with us."""
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
 EMPTY_TREE = b'{"nodes":[]}\n'
-
-
-def encode_tree(nodes: Iterable[Node]) -> bytes:
-    """Sorted by the bytes of their names."""
-    ordered = sorted(nodes, key=lambda node: os.fsencode(node.name))
-    return f'{{"nodes":[{",".join(map(encode_node, ordered))}]}}\n'.encode()
 
 
 def encode_node(node: Node) -> str:
@@ -51,5 +43,5 @@ def _check(nodes: Sequence[Node]) -> None:
         if node.name in ("", ".", "..") or "/" in node.name or "\0" in node.name:
             raise ValueError("a name is a path")
         ids = (*node.content, node.subtree) if node.subtree else node.content
-        if not all(map(_ID.fullmatch, ids)):
+        if not all(map(is_id, ids)):
             raise ValueError("an id is none")

@@ -9,12 +9,13 @@ from ..app.bringing import Amount, Told, amount_of, bring, bring_in_place, relat
 from ..app.vision import Vision
 from ..app.wording import Level, Line, duration_text, files_text, size_text
 from ..backup.node import NodeType
-from ..backup.restore import Overwrite, Restored
+from ..backup.restore import Restored
 from ..backup.snapshot import Snapshot
 from ..backup.versions import Found
 from ..clock import Clock
 from ..errors import UserError
 from ..events import Progress
+from ..files.overwrite import Overwrite
 from ..files.tree import display
 from .exit_codes import DONE, FAILED, SKIPPED, USAGE
 from .moment import Point

@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..app.destination import Destination, DirectoryDestination, Fate, FolderDestination, Overwrite, Restored
+from ..app.destination import Destination, DirectoryDestination, Fate, FolderDestination, Restored
 from ..app.shelf import Copy
 from ..app.wording import Level, Line, files_text, size_text
 from ..conf.settings import Section
+from ..files.overwrite import Overwrite
 from ..files.tree import display
 from .bring_back import NobodyToAsk
 from .exit_codes import DONE, FAILED, SKIPPED

@@ -12,11 +12,11 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from ..app.choice import summed
-from ..app.destination import Overwrite
 from ..app.shelf import TrashShelf
 from ..app.vision import Sighting, Vision
 from ..app.wording import Level, Line, size_text
 from ..errors import EscaleError, UserError
+from ..files.overwrite import Overwrite
 from ..files.tree import display
 from .arguments import Parser, add_common, per_cent
 from .bring_back import bring_back, get_from_backups

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from escale.app.choice import Moment, choose, summed
-from escale.app.destination import DirectoryDestination, Fate, FolderDestination, Overwrite
+from escale.app.destination import DirectoryDestination, Fate, FolderDestination
 from escale.app.shelf import ConflictShelf, Copy, TrashShelf, shelves
+from escale.files.overwrite import Overwrite
 from escale.files.rules import Rules
 from escale.files.tree import Kind
 from escale.testing.disk import DiskHook

@@ -13,9 +13,9 @@ from escale.app.vault import Vault
 from escale.app.vision import Vision
 from escale.backup.machine import Machine
 from escale.backup.repository import Repository
-from escale.backup.restore import Overwrite
 from escale.backup.retention import Keep
 from escale.backup.versions import NoVersion
+from escale.files.overwrite import Overwrite
 from tests.backup.places import Place
 
 

@@ -20,7 +20,7 @@ from escale.backup.repository import Repository
 from escale.backup.restore import Restore
 from escale.backup.save import Save
 from escale.backup.snapshot import Snapshot
-from escale.backup.tree import decode_tree, encode_tree
+from escale.backup.tree import decode_tree
 from escale.backup.versions import Versions
 from escale.backup.writer import Writer
 from escale.clock import SystemClock
@@ -30,7 +30,7 @@ from . import golden
 from .conftest import PASSWORD, Restic
 from .places import MACHINE
 from .test_restore import folder_with_everything
-from .versions_made import described, names
+from .versions_made import described, encode_tree, names
 
 IS_ROOT = os.geteuid() == 0
 

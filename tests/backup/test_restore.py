@@ -21,9 +21,10 @@ from escale.backup.index import IndexFile
 from escale.backup.node import NodeType
 from escale.backup.objects import Kind
 from escale.backup.pack import BlobKind
-from escale.backup.restore import Overwrite, Restore
+from escale.backup.restore import Restore
 from escale.backup.versions import Versions
 from escale.errors import LocalError, NoLocalSpace, Unreachable
+from escale.files.overwrite import Overwrite
 from escale.testing.faults import Crash
 
 from .places import Place

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from escale.backup.node import Node, NodeType
 from escale.backup.pack import BlobKind
-from escale.backup.tree import EMPTY_TREE, decode_tree, encode_tree
+from escale.backup.tree import EMPTY_TREE, decode_tree
 from escale.backup.versions import Versions
 from escale.errors import Corrupt
 
 from . import golden
 from .test_node import nodes
+from .versions_made import encode_tree
 
 NAMES = st.binary(min_size=1, max_size=12).map(
     lambda raw: os.fsdecode(raw.replace(b"\0", b"0").replace(b"/", b"_").replace(b".", b"!"))

@@ -14,7 +14,7 @@ from escale.backup.node import Node, NodeType
 from escale.backup.pack import BlobKind
 from escale.backup.repository import Repository
 from escale.backup.restore import Restore, Restored
-from escale.backup.tree import encode_tree
+from escale.backup.tree import encode_node
 from escale.backup.versions import Found, Versions
 from escale.backup.writer import Writer
 
@@ -53,6 +53,12 @@ class Maker:
         """All of it is durable."""
         self._writer.flush()
         self._writer.close()
+
+
+def encode_tree(nodes: Iterable[Node]) -> bytes:
+    """A whole directory, sorted by the bytes of the names; saving makes it piece by piece."""
+    ordered = sorted(nodes, key=lambda node: os.fsencode(node.name))
+    return f'{{"nodes":[{",".join(map(encode_node, ordered))}]}}\n'.encode()
 
 
 def node(name: str, kind: NodeType, **more: Any) -> Node:

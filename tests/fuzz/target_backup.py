@@ -29,9 +29,10 @@ from escale.backup.pack import BlobKind, PackedBlob, encode_header, read_content
 from escale.backup.quoting import quoted, unquoted
 from escale.backup.repository import Repository
 from escale.backup.snapshot import Snapshot
-from escale.backup.tree import decode_tree, encode_tree
+from escale.backup.tree import decode_tree
 from escale.errors import Corrupt
 from escale.store.memory import MemoryStore
+from tests.backup.versions_made import encode_tree
 
 from .target import Target
 
