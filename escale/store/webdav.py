@@ -263,8 +263,13 @@ class WebdavStore(BlobStore):
         if response.status_code in (403, 404, 409):
             self._parent._make()
             response = self._session.request("MKCOL", self._collection)
-        if not response.is_success and response.status_code != 405:
-            raise self._refusal(response)
+        if response.is_success or response.status_code == 405:
+            return
+        with suppress(NoSuchRelay):
+            # Apache forbids (403) the second of two clients to make at the same instant what the first has just made.
+            self._propfind(self._collection, "0")
+            return
+        raise self._refusal(response)
 
     def _propfind(self, url: str, depth: str) -> Multistatus:
         """What the server tells; Missing, or NoSuchRelay for the collection itself."""

@@ -101,6 +101,20 @@ class TestUnclearAnswers:
         assert spoiled.create("lock", b"yours") is False
 
 
+class Always(dict[str, tuple[int, bytes]]):
+    """Answers that are given each time."""
+
+    def pop(self, method: str, default: object = None) -> tuple[int, bytes]:
+        return self[method]
+
+
+def test_a_collection_that_somebody_else_makes_at_the_same_instant(spoiled: WebdavStore, spoiler: Spoiler) -> None:
+    """Apache forbids what is just done by another client: every time, if many make it."""
+    spoiler.answers = Always(MKCOL=(403, b""))
+    spoiled.within("data/00").write_bytes("name", b"content")
+    assert [blob.name for blob in spoiled.within("data").list_below()] == ["00/name"]
+
+
 def test_failing_source_leaves_nothing(relay: Relay) -> None:
     store = webdav_store(relay)
     with pytest.raises(SourceFailed):
