@@ -6,7 +6,7 @@ import re
 from datetime import date
 from functools import lru_cache
 
-_MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII)
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII)
 _EPOCH = date(1970, 1, 1)
 
 _CYCLE_DAYS = 146_097
@@ -43,16 +43,23 @@ def _day_text(days: int) -> str:
     return f"{min(max(year, 0), YEAR_MAX):04d}-{month_and_day}"
 
 
+@lru_cache(1 << 6)
 def ns_of(text: str) -> int:
     """Unix nanoseconds; ValueError for what is no such time."""
+    # Remembered, for the times of one file are mostly the same.
     found = _MOMENT.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r:.40} is not a time")
-    year, month, day, hour, minute, second, fraction, sign, off_hours, off_minutes = found.groups()
-    cycle, of_cycle = divmod(int(year) - 1, 400)
-    day_number = date(of_cycle + 1, int(month), int(day)).toordinal() + cycle * _CYCLE_DAYS
-    seconds = (day_number - _EPOCH.toordinal()) * 86400 + int(hour) * 3600 + int(minute) * 60 + int(second)
+    day, hour, minute, second, fraction, sign, off_hours, off_minutes = found.groups()
+    seconds = _day_number(day) * 86400 + int(hour) * 3600 + int(minute) * 60 + int(second)
     if sign:
         offset = int(off_hours) * 3600 + int(off_minutes) * 60
         seconds -= offset if sign == "+" else -offset
     return seconds * 10**9 + int((fraction or "").ljust(9, "0"))
+
+
+@lru_cache(1 << 12)
+def _day_number(text: str) -> int:
+    year, month, day = map(int, text.split("-"))
+    cycle, of_cycle = divmod(year - 1, 400)
+    return date(of_cycle + 1, month, day).toordinal() + cycle * _CYCLE_DAYS - _EPOCH.toordinal()
