@@ -19,7 +19,7 @@ from ..clock import Clock
 from ..errors import EscaleError, NoLocalSpace, NoSuchRelay, PeerError, RelayInUse, SecretError, Unreachable
 from ..events import Event, Item, PassBegan, Problem, Reporter
 from ..files.tree import Entry
-from ..relay.apply import remove
+from ..relay.apply import clear_implied, remove
 from ..relay.budget import UNLIMITED, Room
 from ..relay.client import Client, PageState, Tally, problem_event
 from ..relay.contents import Contents
@@ -236,6 +236,8 @@ class SyncLoop:
             if record in client.leftover and client.holds_below(record.path):
                 client.imply(local.entries[record.path])
         client.leftover = []
+        if client.settings.deletes:
+            clear_implied(client)
 
     def _put_in_order(self, client: Client, view: PageView) -> None:
         """What a failed push or pull left behind; if this fails too, the next pass begins with it."""

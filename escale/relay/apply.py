@@ -12,7 +12,7 @@ from ..errors import Corrupt
 from ..events import Item
 from ..files.install import Outcome
 from ..files.staging import Staged, Staging
-from ..files.tree import Entry, Kind, parents_of
+from ..files.tree import Base, Entry, Kind, is_unchanged, parent_of, parents_of
 from .client import Client
 from .index import Record
 from .place import conflict_name, install, places, settle
@@ -53,21 +53,35 @@ def remove(client: Client, records: Iterable[Record], local: Local) -> None:
         else:
             client.skip(path, "changing", f"it is not deleted: {result.reason}")
     client.agree(agreed, local)
-    _clear_implied(client, [record.path for record in agreed])
 
 
-def _clear_implied(client: Client, removed: Iterable[str]) -> None:
-    """Directories that were here for the sake of these files only, and are empty now."""
-    implied = {entry.path: entry for path in removed for entry in client.implied_above(path)}
-    for entry in sorted(implied.values(), key=lambda entry: entry.path, reverse=True):
-        if client.holds_below(entry.path):
-            continue
-        (result,) = client.folder.remove([entry])
-        if result.outcome is Outcome.INSTALLED:
-            page = client.relay.format.page_of(entry.path)
-            client.contents.pages[page].pop(entry.path, None)
-            client.contents.bases[page].pop(entry.path)
-            client.ledger.disagree([entry.path])
+def clear_implied(client: Client) -> None:
+    """Directories that were here for the sake of what was in them go when nothing is, whoever took it out."""
+    contents = client.contents
+    implied = {path: base for bases in contents.bases.values() for path, base in bases.items() if base.is_implied}
+    if not implied:
+        return
+    holding = {parent_of(path) for entries in contents.pages.values() for path in entries if path not in implied}
+    empty = []
+    for path in sorted(implied, reverse=True):
+        if path in holding or _is_claimed(client, implied[path]):
+            holding.add(parent_of(path))
+        else:
+            empty.append(implied[path].entry)
+    results = client.folder.remove(empty) if empty else []
+    gone = [result.entry.path for result in results if result.outcome is Outcome.INSTALLED]
+    client.ledger.disagree(gone)
+    for path in gone:
+        page = client.relay.format.page_of(path)
+        contents.bases[page].pop(path)
+        contents.pages.get(page, {}).pop(path, None)
+
+
+def _is_claimed(client: Client, base: Base) -> bool:
+    """Whether the directory was given other permissions here, or is something else, or hidden by a rule."""
+    path = base.entry.path
+    entry = client.here(path)
+    return client.folder.has(path) if entry is None else not is_unchanged(entry, base)
 
 
 def _make_room(client: Client, plan: PullPlan, local: Local) -> None:

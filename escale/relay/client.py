@@ -11,7 +11,7 @@ from ..errors import Corrupt, EscaleError, Missing
 from ..events import Conflicted, Event, Problem, Reporter, Skipped, Waiting
 from ..files.folder import Folder
 from ..files.ledger import Ledger
-from ..files.tree import Base, Entry, is_unchanged, parents_of
+from ..files.tree import Base, Entry, is_unchanged
 from .contents import Contents
 from .index import Index, Record, Records, Update, brief
 from .lock import PageLock, unique_name
@@ -173,16 +173,6 @@ class Client:
         if known is None or not known.is_implied:
             bases[directory.path] = Base(directory, 0)
             self.ledger.agree([bases[directory.path]])
-
-    def implied_above(self, path: str) -> list[Entry]:
-        """Directories above a path that are here only because a file had arrived in them, the lowest first."""
-        found = []
-        for above in reversed(parents_of(path)):
-            base = self.contents.bases.get(self.relay.format.page_of(above), {}).get(above)
-            entry = self.here(above)
-            if base is not None and base.is_implied and entry is not None:
-                found.append(entry)
-        return found
 
     def has_met(self, what: str) -> bool:
         """Whether an earlier pass has met this too; of any process."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from escale.files.rules import Rules
 from tests.world import Machine, World
 
 
@@ -220,6 +221,48 @@ def test_a_directory_that_is_deleted_while_somebody_closes_it_and_puts_something
         assert (machine.folder / "d" / "link").is_symlink()
         assert not (machine.folder / "d" / "old").exists()
         assert (machine.folder / "d").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.fixture
+def implied(world) -> tuple[Machine, Machine]:
+    """Bob has directories only because a file of Alice arrived in them: who chooses by names keeps his to himself."""
+    alice, bob = world.machine("alice", deletes=True), world.machine("bob", deletes=True)
+    alice.rules = Rules(include=("*.txt",))
+    alice.write("d/e/only.txt", "only")
+    world.settle()
+    assert bob.read("d/e/only.txt") == b"only"
+    return alice, bob
+
+
+@pytest.mark.parametrize("who", ["alice", "bob"])
+def test_a_directory_that_is_there_for_a_file_goes_with_it_whoever_deletes_it(world, implied, who):
+    (world.directory / who / "d/e/only.txt").unlink()
+    world.settle()
+    assert not (implied[1].folder / "d").exists()
+
+
+def test_a_directory_that_is_there_for_a_file_stays_for_what_else_is_in_it(world, implied):
+    bob = implied[1]
+    bob.write("d/other", "other")
+    (bob.folder / "d/e/only.txt").unlink()
+    world.settle()
+    assert sorted(bob.tree()) == ["d", "d/other"]
+    (bob.folder / "d/other").unlink()
+    world.settle()
+    assert not bob.tree()
+
+
+def test_a_directory_that_is_there_for_a_file_stays_when_it_was_made_somebodys_own(world, implied):
+    bob = implied[1]
+    (bob.folder / "d/e/only.txt").unlink()
+    (bob.folder / "d/e").chmod(0o700)
+    world.settle()
+    assert sorted(bob.tree()) == ["d", "d/e"]
+    shutil.rmtree(bob.folder / "d")
+    world.settle()
+    (bob.folder / "d").mkdir()
+    world.settle()
+    assert sorted(bob.tree()) == ["d"]
 
 
 def test_deletions_stay_at_home_when_they_are_not_to_travel(tmp_path):
