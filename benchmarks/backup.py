@@ -1,217 +1,169 @@
-"""python -m benchmarks.backup [--files N] [--source DIR ...]: versions, ours beside restic's and borg's, on a local
-directory.
+"""python -m benchmarks.backup [--relay directory|sftp|s3] [--round-trip MS] ...: versions, beside restic's and borg's.
 
-Steps: a first backup of mixed data, one of nothing new, a second version (one file of a hundred edited, scattered pages
-of a large one), all of it restored, one file restored; and the same for many small files.  Each step
-by every contender in turn on the same data, so that a busy machine is busy for all of them.  What is measured includes
-the start of the process and the opening of the key.
+Two sets of data: what a machine holds, and many small files.  Each step by every contender in turn on the same data, so
+that a busy machine is busy for all of them.  What is measured is the command as a user gives it, from the start of its
+process; a step that restores counts only if what came back is what was saved.
+
+With a round trip the line counts: bytes up and down, and turns, which are requests where they are HTTP.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
-import random
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from .backup_save import PASSWORD
-from .data import MEBIBYTE, make_small
-from .meter import Command, Figures, measure
+from .backup_contenders import Contender, contenders
+from .backup_data import edit, make_mixed
+from .data import MEBIBYTE, digests, make_small
+from .meter import Failed, Figures, measure, together
+from .stage import DIRECTORY, RELAYS, Stage
 
 SOURCES = ("/usr/include", "/usr/share/doc", "/usr/bin", os.path.dirname(os.__file__))
 DATABASE_MIB = 256
-PAGES_PER_MIB = 1.5
-"""Pages of the database that are written to: in a mebibyte.  With many times as many every chunk is a new one."""
-
-PAGE = 4096
 
 
-class Contender:
-    """One program with a repository of its own."""
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Those who take part, and what they save."""
 
-    def __init__(self, name: str, place: Path, environment: dict[str, str]) -> None:
-        self.name = name
-        self.repository = place / f"{name}-repository"
-        self.cache = place / f"{name}-cache"
-        self.place = place / f"{name}-run"
-        self.place.mkdir()
-        self.environment = {**os.environ, **environment}
+    stage: Stage
+    source: Path
+    those: Sequence[Contender]
 
-    def save(self, source: Path) -> Command:
-        """One run."""
-        has_cache = not self.name.endswith("-")
-        arguments = [sys.executable, "-m", "benchmarks.backup_save", str(self.repository)]
-        return self.command(*arguments, str(self.cache) if has_cache else "-", str(source))
+    def save(self, each: Contender) -> Figures:
+        """One more version."""
+        return measure(each.save(), self.stage.proxy)
 
-    def restore(self, target: Path, path: Path | None = None) -> Command:
-        """The newest version, or one file of it, into an empty directory."""
-        key = self.place / "key"
-        key.touch(mode=0o600)
-        key.write_text(PASSWORD)
-        start = [sys.executable, "-c", "from escale.cli.restore import main; raise SystemExit(main())"]
-        source = ["--from", str(self.repository), "--key", str(key)]
-        return self.command(*start, *source, "get", str(path or "."), "--to", str(target))
+    def restore(self, each: Contender) -> Figures:
+        """All of the newest version."""
+        return self._back(each, self.source)
 
-    def prepare(self) -> None:
-        """Once, not measured."""
+    def restore_one(self, each: Contender) -> Figures:
+        """One file of it."""
+        return self._back(
+            each, min(path for path in self.source.rglob("*") if path.is_file() and not path.is_symlink())
+        )
 
-    def command(self, *arguments: str) -> Command:
-        return Command(arguments, self.place, self.environment)
+    def restore_afresh(self, each: Contender) -> Figures:
+        """One file, by a machine that knows nothing yet."""
+        each.forget_cache()
+        return self.restore_one(each)
 
-    def stored(self) -> int:
-        """Bytes in the repository."""
-        return sum(file.stat().st_size for file in self.repository.rglob("*") if file.is_file())
+    def check(self, each: Contender) -> Figures:
+        """Without reading contents."""
+        return measure(each.check(), self.stage.proxy)
 
+    def prune(self, each: Contender) -> Figures:
+        """All but the newest version."""
+        return together([measure(command, self.stage.proxy) for command in each.prune()])
 
-class Restic(Contender):
-    """As it comes."""
-
-    def __init__(self, name: str, place: Path, program: str) -> None:
-        super().__init__(name, place, {"RESTIC_PASSWORD": PASSWORD, "RESTIC_CACHE_DIR": str(place / f"{name}-cache")})
-        self.program = program
-
-    def save(self, source: Path) -> Command:
-        return self.command(*self._start(), "backup", "--quiet", str(source))
-
-    def restore(self, target: Path, path: Path | None = None) -> Command:
-        chosen = ["--include", str(path)] if path else []
-        return self.command(*self._start(), "restore", "--quiet", "latest", "--target", str(target), *chosen)
-
-    def prepare(self) -> None:
-        subprocess.run([*self._start(), "init", "--quiet"], env=self.environment, check=True)
-
-    def _start(self) -> list[str]:
-        return [self.program, *(["--no-cache"] if self.name.endswith("-") else []), "-r", str(self.repository)]
-
-
-class Borg(Contender):
-    """With the compression that the others have; it cannot do without a cache."""
-
-    def __init__(self, name: str, place: Path, program: str) -> None:
-        home = {"BORG_BASE_DIR": str(place / f"{name}-home"), "BORG_PASSPHRASE": PASSWORD}
-        super().__init__(name, place, home)
-        self.program = program
-        self.count = 0
-
-    def save(self, source: Path) -> Command:
-        self.count += 1
-        archive = f"{self.repository}::{self.count}"
-        return self.command(self.program, "create", "--compression", "zstd,3", archive, str(source))
-
-    def restore(self, target: Path, path: Path | None = None) -> Command:
-        chosen = [str(path).lstrip("/")] if path else []
-        arguments = (self.program, "extract", f"{self.repository}::{self.count}", *chosen)
-        return Command(arguments, target, self.environment)
-
-    def prepare(self) -> None:
-        arguments = [self.program, "init", "--encryption", "repokey", str(self.repository)]
-        subprocess.run(arguments, env=self.environment, check=True, stderr=subprocess.DEVNULL)
-
-
-def contenders(place: Path) -> list[Contender]:
-    """Ours and every restic and borg there is; with a cache, and without one ("-")."""
-    here = {"PYTHONPATH": str(Path(__file__).parent.parent)}
-    found: list[Contender] = [Contender(name, place, here) for name in ("escale", "escale-")]
-    programs = [each for each in os.environ.get("RESTIC", shutil.which("restic") or "").split(":") if each]
-    for number, program in enumerate(programs):
-        version = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout.split()[1]
-        found += [Restic(f"restic-{version}{mark}", place, program) for mark in (("", "-") if not number else ("",))]
-    if borg := shutil.which("borg"):
-        version = subprocess.run([borg, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
-        found.append(Borg(f"borg-{version}", place, borg))
-    if not programs:
-        print("NOT MEASURED: restic is neither on PATH nor named by RESTIC", file=sys.stderr)
-    return found
-
-
-def make_mixed(folder: Path, sources: Sequence[str], database_mib: int) -> None:
-    """Copies of what machines hold, and a file that is like a database."""
-    for number, source in enumerate(sources):
-        subprocess.run(["cp", "-a", source, str(folder / str(number))], check=False, stderr=subprocess.DEVNULL)
-    rng = random.Random(3)
-    with open(folder / "database", "wb") as file:
-        for _ in range(database_mib * 4):
-            file.write(rng.randbytes(MEBIBYTE // 11).hex().encode().ljust(MEBIBYTE // 4, b"."))
-
-
-def edit(folder: Path) -> None:
-    """One file of a hundred gets another line in its middle; pages of the database another content."""
-    rng = random.Random(4)
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    for path in rng.sample(files, len(files) // 100):
-        content = path.read_bytes()
-        middle = len(content) // 2
-        path.write_bytes(content[:middle] + b"one line more\n" + content[middle:])
-    database = folder / "database"
-    if database.exists():
-        with open(database, "r+b") as file:
-            for _ in range(round(database.stat().st_size / MEBIBYTE * PAGES_PER_MIB)):
-                file.seek(rng.randrange(database.stat().st_size // PAGE) * PAGE)
-                file.write(rng.randbytes(PAGE // 2).hex().encode())
-
-
-def run(step: str, source: Path, those: Sequence[Contender]) -> None:
-    """Every contender once, in turn."""
-    for each in those:
-        before = each.stored() if each.repository.exists() else 0
-        figures: Figures = measure(replace(each.save(source), exit_codes=(0, 1, 3)), None)
-        _tell(step, each, figures, f"+{(each.stored() - before) / MEBIBYTE:8.1f} MiB")
-
-
-def bring_back(step: str, path: Path | None, those: Sequence[Contender]) -> None:
-    """Every contender once, in turn: the newest version, or one file of it."""
-    for each in those:
+    def _back(self, each: Contender, path: Path) -> Figures:
         target = each.place / "restored"
-        shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
-        figures: Figures = measure(replace(each.restore(target, path), exit_codes=(0, 1, 3)), None)
-        count = sum(file.is_file() for file in target.rglob("*"))
-        _tell(step, each, figures, f"{count:8} files")
-        shutil.rmtree(target)
+        try:
+            figures = measure(each.restore(target, path), self.stage.proxy)
+            if _contents(target / path.relative_to("/")) != _contents(path):
+                raise Failed(f"{each.name} brought back something else than was in {path}")
+        finally:
+            shutil.rmtree(target)
+        return figures
 
 
-def _tell(step: str, contender: Contender, figures: Figures, result: str) -> None:
-    print(
-        f"{step:<20} {contender.name:<16} {figures.wall_s + figures.flush_s:7.2f} s  {figures.cpu_s:7.2f} cpu s "
-        f"{figures.peak / MEBIBYTE:7.0f} MiB  {result}",
-        flush=True,
-    )
+Step = Callable[[Course, Contender], Figures]
+
+STEPS: dict[str, Step] = {
+    "first": Course.save,
+    "unchanged": Course.save,
+    "edited": Course.save,
+    "restore": Course.restore,
+    "one": Course.restore_one,
+    "afresh": Course.restore_afresh,
+    "check": Course.check,
+    "prune": Course.prune,
+}
+"""In their order; what the first three do is needed by the others, and done unmeasured if they are left out."""
+
+
+def run(course: Course, steps: Sequence[str], title: str) -> Iterator[str]:
+    """A line for each step of each contender."""
+    for step, act in STEPS.items():
+        if step == "edited":
+            edit(course.source)
+        if step not in steps and act is not Course.save:
+            continue
+        for each in course.those:
+            before = each.stored()
+            try:
+                figures = act(course, each)
+            except Failed as failure:
+                yield f"{title} {step:<9} {each.name:<14} FAILED: {failure}"
+                continue
+            if step in steps:
+                added = (each.stored() - before) / MEBIBYTE
+                yield f"{title} {step:<9} {each.name:<14} {_cells(figures)} {added:+8.1f} MiB stored"
+
+
+def _cells(figures: Figures) -> str:
+    """Seconds until all is on the disk of this machine, too."""
+    local = f"{figures.wall_s + figures.flush_s:7.2f} s {figures.cpu_s:7.2f} cpu s {figures.peak / MEBIBYTE:5.0f} MiB"
+    if figures.up is None or figures.down is None:
+        return local
+    return f"{local} {figures.up / 1e6:7.2f} up {figures.down / 1e6:7.2f} down MB {figures.turns:6} turns"
+
+
+def _contents(path: Path) -> dict[str, str]:
+    """Of all files in a folder, or of one file."""
+    return digests(path) if path.is_dir() else {"": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print one line for each run."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.backup")
-    parser.add_argument("--source", nargs="*", default=SOURCES, help="directories that are copied together")
-    parser.add_argument("--files", type=int, default=100_000, help="small files of the second set")
-    parser.add_argument("--database", type=int, default=DATABASE_MIB, help="MiB of the large file in the first set")
-    parser.add_argument("--runs", type=int, default=2, help="of nothing new")
-    options = parser.parse_args(arguments)
-    for name in ("mixed", "small"):
-        with tempfile.TemporaryDirectory(prefix="escale-") as directory:
-            place = Path(directory)
-            source = place / "source"
+    options = _parser().parse_args(arguments)
+    for name in options.data:
+        with (
+            tempfile.TemporaryDirectory(prefix="escale-") as directory,
+            Stage(RELAYS.get(options.relay, options.relay), options.round_trip / 1000) as stage,
+        ):
+            source = Path(directory, "source")
             source.mkdir()
             if name == "mixed":
                 make_mixed(source, options.source, options.database)
             else:
                 make_small(source, options.files, max(1, options.files // 100))
-            those = contenders(place)
-            for each in those:
-                each.prepare()
-            run(f"{name}: first", source, those)
-            for _ in range(options.runs):
-                run(f"{name}: unchanged", source, those)
-            edit(source)
-            run(f"{name}: edited", source, those)
-            bring_back(f"{name}: restore all", None, those)
-            one = min(path for path in source.rglob("*") if path.is_file() and not path.is_symlink())
-            bring_back(f"{name}: restore one", one, those)
+            those = list(_taking_part(Path(directory), source, stage, options.contender))
+            title = f"{name:<5} {options.relay:<9} {options.round_trip:2} ms"
+            for line in run(Course(stage, source, those), options.steps, title):
+                print(line, flush=True)
+
+
+def _taking_part(place: Path, source: Path, stage: Stage, wanted: Sequence[str]) -> Iterator[Contender]:
+    for name, kind, make in contenders():
+        if stage.scheme not in kind.schemes or not any(name.startswith(word) for word in wanted):
+            continue
+        (place / name).mkdir()
+        each = make(place / name, source, stage.relay())
+        measure(each.prepare(), None)
+        yield each
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.backup", description=__doc__)
+    add = parser.add_argument
+    add("--relay", choices=[DIRECTORY, *RELAYS], default=DIRECTORY)
+    add("--round-trip", type=int, default=0, metavar="MS", help="to the relay, which is not a directory then")
+    add("--data", nargs="+", choices=("mixed", "small"), default=["mixed", "small"])
+    add("--steps", nargs="+", choices=list(STEPS), default=list(STEPS))
+    add("--contender", nargs="+", default=["escale", "restic", "borg"], help="how their names begin")
+    add("--source", nargs="*", default=SOURCES, help="directories that are copied together")
+    add("--files", type=int, default=100_000, help="small files of the second set")
+    add("--database", type=int, default=DATABASE_MIB, help="MiB of the large file in the first set")
+    return parser
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ class Escale(Contender):
             "compression": "auto",
             "refresh": "1 s",
             "settle": "0 s",  # The data are new, but nobody is writing them.
-            **self._way_to_relay(),
+            **way_to(self.relay),
         }
         file = self.place / f"{client_name}.conf"
         file.write_text("[work]\n" + "".join(f"{key} = {value}\n" for key, value in lines.items()))
@@ -99,17 +99,19 @@ class Escale(Contender):
         environment = {**command.environment, "PYTHONPATH": str(REPOSITORY)}
         return replace(command, environment=environment, exit_codes=(DONE, PENDING))
 
-    def _way_to_relay(self) -> dict[str, object]:
-        relay = self.relay
-        if relay.key_file is not None:
-            return {
-                "address": relay.url,
-                "user": relay.user,
-                "keyfile": relay.key_file,
-                "host key": relay.host_key,
-            }
-        options = {f"option {name}": value for name, value in relay.options.items() if name != "region_name"}
-        return {"address": relay.url, "user": relay.user, "password": relay.password, **options}
+
+def way_to(relay: Relay) -> dict[str, object]:
+    """The settings that lead our program there."""
+    if relay.key_file is not None:
+        return {
+            "address": relay.url,
+            "user": relay.user,
+            "keyfile": relay.key_file,
+            "host key": relay.host_key,
+        }
+    options = {f"option {name}": value for name, value in relay.options.items() if name != "region_name"}
+    login = {"user": relay.user, "password": relay.password} if relay.user else {}
+    return {"address": relay.url, **login, **options}
 
 
 def escale(*arguments: str) -> list[str]:

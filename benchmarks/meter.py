@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +56,24 @@ class Figures:
     up: int | None = None
     down: int | None = None
     turns: int | None = None
+
+
+def together(all_of_them: Sequence[Figures]) -> Figures:
+    """Of processes that ran one after the other."""
+
+    def total(values: Iterable[int | None]) -> int | None:
+        known = [value for value in values if value is not None]
+        return sum(known) if known else None
+
+    return Figures(
+        sum(each.wall_s for each in all_of_them),
+        sum(each.cpu_s for each in all_of_them),
+        max(each.peak for each in all_of_them),
+        sum(each.flush_s for each in all_of_them),
+        total(each.up for each in all_of_them),
+        total(each.down for each in all_of_them),
+        total(each.turns for each in all_of_them),
+    )
 
 
 class Failed(Exception):

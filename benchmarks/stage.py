@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Self
 
 from tests.servers import SERVERS, Proxy, Relay
@@ -17,16 +19,19 @@ measures is moto.  rclone's knows no conditional writes, so our client has to ma
 a few requests more than Amazon's would.
 """
 
+DIRECTORY = "directory"
+"""The name of what is no server: directories of this machine."""
+
 
 class Stage:
-    """The running server of that name, at a distance of `round_trip_s`.  A context manager.
+    """The running server of that name, at a distance of `round_trip_s`, or DIRECTORY.  A context manager.
 
     Only what goes through the proxy is counted: with `is_counted`, or when there is a distance.  The proxy takes
     processor time, so an undelayed, uncounted stage is the fair one for speed.
     """
 
     def __init__(self, server: str, round_trip_s: float, is_counted: bool = False) -> None:
-        self._server = SERVERS[server]()
+        self._server = SERVERS[server]() if server != DIRECTORY else _Here()
         self.scheme = self._server.scheme
         self._round_trip_s = round_trip_s
         self._has_proxy = is_counted or round_trip_s > 0
@@ -37,7 +42,8 @@ class Stage:
     def relay(self) -> Relay:
         """A fresh, empty relay, reached by the line."""
         if self._bucket:
-            relay = self._server.relay_at(f"{self._bucket}/relay-{next(self._numbers)}")
+            name = f"{self._bucket}/relay-{next(self._numbers)}"
+            relay = replace(self._server.relay_at(name), path=self._server.root / name)
         else:
             relay = self._server.relay()
         if self.proxy is None:
@@ -59,3 +65,28 @@ class Stage:
 
     def __exit__(self, *exc: object) -> None:
         self._ending.close()
+
+
+class _Here:
+    """Directories of this machine in the part of a server."""
+
+    scheme = "file"
+    port = 0
+
+    @property
+    def root(self) -> Path:
+        return Path(self._root.name)
+
+    def relay(self) -> Relay:
+        return self.relay_at(tempfile.mkdtemp(dir=self.root))
+
+    def relay_at(self, name: str) -> Relay:
+        path = self.root / name
+        return Relay(str(path), "", self.port, str(path), path=path)
+
+    def __enter__(self) -> Self:
+        self._root = tempfile.TemporaryDirectory(prefix="escale-here-")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._root.cleanup()

@@ -11,6 +11,11 @@ import pytest
 
 from benchmarks import backup, data
 from benchmarks.__main__ import main
+from benchmarks.backup_contenders import Escale
+from benchmarks.meter import Failed, measure
+from benchmarks.stage import DIRECTORY, Stage
+
+REAL = pytest.mark.real
 
 
 @pytest.mark.parametrize(
@@ -41,14 +46,41 @@ def test_an_edit_changes_the_same_files_every_time_and_no_others(tmp_path: Path)
     assert {path for path, time in _times(tmp_path).items() if times[path] != time} == changed
 
 
-@pytest.mark.real("sshd")
-def test_versions_are_measured_step_by_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("relay", "files"),
+    [
+        ("directory", "mixed"),
+        pytest.param("sftp", "small", marks=REAL("sshd")),
+        pytest.param("s3", "small", marks=REAL("rclone_s3")),
+    ],
+)
+def test_versions_are_measured_step_by_step(
+    relay: str, files: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_bytes(b"content")
-    backup.main(["--source", str(tmp_path), "--files", "200", "--database", "1", "--runs", "1"])
-    told = capsys.readouterr().out
-    for step in ("first", "unchanged", "edited"):
-        for files in ("mixed", "small"):
-            assert len(re.findall(f"{files}: {step} +escale-? ", told)) == 2
+    way = ["--relay", relay, "--round-trip", "0" if relay == "directory" else "2", "--contender", "escale"]
+    backup.main([*way, "--data", files, "--source", str(tmp_path), "--files", "200", "--database", "1"])
+    told = capsys.readouterr().out.splitlines()
+    for line, step in zip(told, backup.STEPS, strict=True):
+        assert re.match(rf"{files} +{relay} .* {step} +escale ", line)
+        assert re.search(r" [\d.]+ s +[\d.]+ cpu s +\d+ MiB .*[+-][\d.]+ MiB stored", line)
+        assert bool(re.search(r" [1-9]\d* turns ", line)) is (relay != "directory")
+
+
+def test_a_version_that_does_not_come_back_as_it_was_is_not_measured(tmp_path: Path) -> None:
+    source, place = tmp_path / "source", tmp_path / "place"
+    source.mkdir()
+    place.mkdir()
+    data.make_small(source, files=3, folders=1)
+    with Stage(DIRECTORY, 0.0) as stage:
+        ours = Escale("escale", place, source, stage.relay())
+        course = backup.Course(stage, source, [ours])
+        measure(ours.prepare(), None)
+        course.save(ours)
+        assert course.restore(ours).wall_s > 0
+        min(source.rglob("*.txt")).write_bytes(b"other")
+        with pytest.raises(Failed, match="something else"):
+            course.restore(ours)
 
 
 def test_a_quick_run_measures_every_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
