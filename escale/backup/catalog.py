@@ -19,6 +19,7 @@ from .pack import BlobKind, PackedBlob, pack_bytes
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS indices (number INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL);
+CREATE TABLE IF NOT EXISTS sizes (name TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS packs (number INTEGER PRIMARY KEY, name BLOB UNIQUE NOT NULL, size INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS listed (pack INTEGER, source INTEGER, PRIMARY KEY (pack, source)) WITHOUT ROWID;
@@ -26,6 +27,7 @@ CREATE INDEX IF NOT EXISTS listed_by_source ON listed (source);
 CREATE TABLE IF NOT EXISTS blobs (id BLOB, kind INTEGER, pack INTEGER, offset INTEGER, length INTEGER,
     raw_length INTEGER, PRIMARY KEY (id, kind, pack)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS blobs_by_pack ON blobs (pack);
+CREATE TABLE IF NOT EXISTS sound (id BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE needs (id BLOB, kind INTEGER, PRIMARY KEY (id, kind)) WITHOUT ROWID;
 CREATE TEMP TABLE holders (pack INTEGER PRIMARY KEY);
 """
@@ -73,6 +75,15 @@ class Catalog:
         """The index files that are in it."""
         return {row[0] for row in self._rows("SELECT name FROM indices")}
 
+    def index_sizes(self) -> dict[str, int]:
+        """The stored bytes of the index files that were read back from the store."""
+        return dict(self._rows("SELECT name, size FROM sizes"))
+
+    def confirm(self, name: str, size: int) -> None:
+        """An index file was read back from the store, and is what its name tells."""
+        with self._transaction() as database:
+            database.execute("REPLACE INTO sizes VALUES (?, ?)", (name, size))
+
     def add(self, name: str, index: IndexFile) -> None:
         """Take in an index file under its name."""
         with self._transaction() as database:
@@ -91,6 +102,7 @@ class Catalog:
         with self._transaction() as database:
             database.execute("DELETE FROM notes")
             for name in names:
+                database.execute("DELETE FROM sizes WHERE name = ?", (name,))
                 found = database.execute("SELECT number FROM indices WHERE name = ?", (name,)).fetchone()
                 if found:
                     database.execute("DELETE FROM listed WHERE source = ?", found)
@@ -98,6 +110,7 @@ class Catalog:
             gone = "SELECT number FROM packs WHERE number NOT IN (SELECT pack FROM listed)"
             database.execute(f"DELETE FROM blobs WHERE pack IN ({gone})")
             database.execute(f"DELETE FROM packs WHERE number IN ({gone})")
+            database.execute("DELETE FROM sound WHERE id NOT IN (SELECT id FROM blobs WHERE kind = 1)")
 
     def find(self, kind: BlobKind, blob_id: bytes) -> list[tuple[str, PackedBlob]]:
         """Every pack that is said to hold the blob, and where in it."""
@@ -114,16 +127,8 @@ class Catalog:
     def known(self, kind: BlobKind, ids: list[bytes], without: set[str]) -> set[bytes]:
         """Those of the blobs that a pack is said to hold, not counting packs `without`; in few questions."""
         columns = "id, name FROM blobs JOIN packs ON number = pack" if without else "id FROM blobs"
-        found: set[bytes] = set()
-        for start in range(0, len(ids), _TOGETHER[-1]):
-            asked = ids[start : start + _TOGETHER[-1]]
-            count = next(count for count in _TOGETHER if count >= len(asked))
-            rows = self._rows(
-                f"SELECT {columns} WHERE kind = ? AND id IN ({','.join('?' * count)})",
-                (_NUMBER[kind], *asked, *(asked[-1:] * (count - len(asked)))),
-            )
-            found.update(row[0] for row in rows if not without or row[1].hex() not in without)
-        return found
+        statement = f"SELECT {columns} WHERE kind = {_NUMBER[kind]} AND id IN "
+        return {row[0] for row in self._those(statement, ids) if not without or row[1].hex() not in without}
 
     def is_empty(self) -> bool:
         """Whether no blob is known."""
@@ -239,6 +244,17 @@ class Catalog:
         )
         return {row[0].hex() for row in rows}
 
+    # --- trees that a check has found to be right in everything; they never change
+
+    def sound(self, trees: list[bytes]) -> set[bytes]:
+        """Those of these trees that are known to be."""
+        return {row[0] for row in self._those("SELECT id FROM sound WHERE id IN ", trees)}
+
+    def remember_sound(self, trees: Iterable[bytes]) -> None:
+        """They need not be looked at so closely again."""
+        with self._transaction() as database:
+            database.executemany("INSERT OR IGNORE INTO sound VALUES (?)", ((tree,) for tree in trees))
+
     def note(self, key: str, value: str) -> None:
         """Remember something about what is in it, until less is."""
         with self._transaction() as database:
@@ -252,6 +268,13 @@ class Catalog:
     def count(self) -> int:
         """How many blobs there are; those that are in two packs count twice."""
         return int(self._rows("SELECT COUNT(*) FROM blobs")[0][0])
+
+    def _those(self, statement: str, ids: list[bytes]) -> Iterator[tuple[Any, ...]]:
+        for start in range(0, len(ids), _TOGETHER[-1]):
+            asked = ids[start : start + _TOGETHER[-1]]
+            count = next(count for count in _TOGETHER if count >= len(asked))
+            values = (*asked, *(asked[-1:] * (count - len(asked))))
+            yield from self._rows(f"{statement}({','.join('?' * count)})", values)
 
     def _rows(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         with self._lock, self._errors():

@@ -111,7 +111,8 @@ class Check:
             reached = reach(self._repository, fetch, self._tell)
         self._done.versions, self._done.packs = len(reached.snapshots), len(reached.packs)
         self._identity()
-        for error in [*reached.indices_damaged, *reached.snapshots_damaged]:
+        known = self._repository.read_back(sorted(self._repository.catalog.index_names()))
+        for error in [*reached.indices_damaged, *known.values(), *reached.snapshots_damaged]:
             self._done.damage.append(Damage(error))
         suspects = self._suspects(reached)
         states = self._read(suspects, share, reached)

@@ -1,8 +1,8 @@
 """Proof: before a version is called saved, the store is asked whether it has what the version relies on.
 
 A listing is compared with the index: every pack and every index file, sizes included.  Then a sample is read back and
-hashed: a pack of this run, and the next few of the older ones in the order of their names, so that after as many runs
-each of them was read.
+hashed: the index files and a pack of this run, and the next few of the older ones in the order of their names, so that
+after as many runs each of them was read.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from .pack import BlobKind, read_contents
 from .repository import Repository
 
 _LAST = "last pack read"
+_LAST_INDEX = "last index file read"
 _DAMAGED = "packs that were damaged"
 _RUNS = 64
-"""After so many runs each old pack was read; but not more than these at a time:"""
+"""After so many runs each old pack was read, and each index file; but not more than these at a time:"""
 _OLDER_MAX = 8
 
 
@@ -55,8 +56,11 @@ class Proof:
 
         Here and below, Withdrawn is no damage, but what prune marked, or took out of the index: not to be relied on.
         """
+        # Before anything leaves the catalog, and what was noted with it.
+        noted, catalog = self._noted(), self._repository.catalog
         damaged: list[EscaleError] = [*self._repository.refresh()]
-        for pack in sorted(self._repository.catalog.packs().intersection(self._noted())):
+        damaged += self._indices(self._turn(sorted(catalog.index_sizes()), _LAST_INDEX))
+        for pack in sorted(catalog.packs().intersection(noted)):
             damaged += self._read(pack)
         return damaged + self._listed()
 
@@ -65,7 +69,7 @@ class Proof:
 
         It is in `missing` then, so that another pass stores anew what this run needs of it.
         """
-        damaged = [*self._unlisted(), *self._listed()]
+        damaged = [*self._unlisted(), *self._indices(), *self._listed()]
         for pack in self._sample(fresh):
             damaged += self._read(pack)
         return damaged
@@ -88,6 +92,16 @@ class Proof:
             where = f"{repository.objects.url}/{Kind.INDEX.value}"
             damaged += [Missing(where=where, name=name) for name in sorted(gone)]
         return damaged + [Withdrawn(where=repository.objects.where(Kind.PACK, pack)) for pack in lost]
+
+    def _indices(self, sample: Iterable[str] = ()) -> list[EscaleError]:
+        """What is wrong with index files that the catalog has: those that nobody has read back, those that are not as
+        long as they were, and a sample.  What a damaged one lists is unknown then."""
+        repository, catalog = self._repository, self._repository.catalog
+        sizes, listed = catalog.index_sizes(), repository.indices
+        changed = {name for name in catalog.index_names() & listed.keys() if sizes.get(name) != listed[name]}
+        if damaged := repository.read_back(sorted(changed.union(sample))):
+            catalog.remove(damaged)
+        return [*damaged.values()]
 
     def _listed(self) -> list[EscaleError]:
         """What a listing shows to be missing, of another size, or about to go."""
@@ -117,12 +131,18 @@ class Proof:
         if not older or self._has_read_older:
             return
         self._has_read_older = True
-        last = repository.catalog.noted(_LAST) or self._rng.choice(older)
-        start = next((number for number, pack in enumerate(older) if pack > last), 0)
-        count = min(_OLDER_MAX, -(-len(older) // _RUNS))
-        chosen = (older[start:] + older[:start])[:count]
+        yield from self._turn(older, _LAST)
+
+    def _turn(self, names: Sequence[str], key: str) -> Iterator[str]:
+        """The next few of these names, after those that were read last."""
+        if not names:
+            return
+        catalog = self._repository.catalog
+        last = catalog.noted(key) or self._rng.choice(names)
+        start = next((number for number, name in enumerate(names) if name > last), 0)
+        chosen = [*names[start:], *names[:start]][: min(_OLDER_MAX, -(-len(names) // _RUNS))]
         yield from chosen
-        repository.catalog.note(_LAST, chosen[-1])
+        catalog.note(key, chosen[-1])
 
     def _read(self, pack: str) -> list[EscaleError]:
         """Read a pack to its end; its name is the digest of its bytes."""

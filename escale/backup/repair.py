@@ -53,10 +53,13 @@ class Repair:
         salvage = salvage or {}
         with locked(self._repository, self._machine, self._clock, exclusive=True) as lock:
             self._repository.refresh()
+            catalog = self._repository.catalog
+            if lost := self._repository.read_back(sorted(catalog.index_names())):
+                catalog.remove(lost)
             packs = {blob.name: blob.size for blob in self._repository.objects.list(Kind.PACK)}
             indices = {blob.name for blob in self._repository.objects.list(Kind.INDEX)}
-            damaged = sorted(indices - self._repository.catalog.index_names())
-            self._done.gone = sorted(self._repository.catalog.packs() - packs.keys())
+            damaged = sorted(indices - catalog.index_names())
+            self._done.gone = sorted(catalog.packs() - packs.keys())
             self._list_again(packs, damaged, lock)
             self._store_anew(salvage, packs, lock)
             for name in damaged:

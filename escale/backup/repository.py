@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -63,6 +63,8 @@ class Repository:
         self.catalog = catalog
         self.missing: set[str] = set()
         """Packs that index files list and that are not there, or not whole: what they hold is to be stored again."""
+        self.indices: dict[str, int] = {}
+        """The bytes of each index file, as `refresh` found them."""
         self._open_store = open_store
 
     @classmethod
@@ -105,19 +107,32 @@ class Repository:
 
     def refresh(self) -> list[PeerError]:
         """Bring the catalog up to what the store has; returns what could not be read and is left out."""
-        listed = {blob.name for blob in self.objects.list(Kind.INDEX)}
-        known = self.catalog.index_names()
+        self.indices = {blob.name: blob.size for blob in self.objects.list(Kind.INDEX)}
+        listed, known = self.indices.keys(), self.catalog.index_names()
         damaged: list[PeerError] = []
         for name in sorted(listed - known):
             try:
                 clear = self.read_unpacked(Kind.INDEX, name)
                 self.catalog.add(name, IndexFile.decode(clear, self.objects.where(Kind.INDEX, name)))
+                self.catalog.confirm(name, self.indices[name])
             except Missing:
                 continue
             except PeerError as error:
                 damaged.append(error)
         if gone := known - listed:
             self.catalog.remove(gone)
+        return damaged
+
+    def read_back(self, names: Iterable[str]) -> dict[str, PeerError]:
+        """What is wrong by now with index files that the catalog knows: nobody who comes without it can read them."""
+        damaged: dict[str, PeerError] = {}
+        for name in names:
+            try:
+                self.catalog.confirm(name, len(self.objects.read(Kind.INDEX, name)))
+            except Missing:
+                continue
+            except PeerError as error:
+                damaged[name] = error
         return damaged
 
     # --- blobs
