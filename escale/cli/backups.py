@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..app.backing import BackupLoop
-from ..app.build_backup import build_backup, build_vault
-from ..app.vault import Vault
+from ..app.build_backup import build_backup
 from ..app.wording import Level, Line, size_text
 from ..backup.machine import Machine
 from ..backup.repository import NoRepository
@@ -18,6 +17,7 @@ from ..errors import NoSuchRelay, UserError
 from ..files.tree import display
 from .care import check, prune
 from .exit_codes import DONE, SKIPPED, USAGE, worst
+from .passphrases import key, passphrase
 from .render import clock_text, explain, json_line, rfc3339, table
 from .screens import progress_screen
 from .session import Session
@@ -41,19 +41,12 @@ def run(session: Session) -> int:
     if act not in ACTS:
         raise WhichAct(known=", ".join(ACTS))
     session.options.sections = words
-    chosen = session.setup().chosen_backups(session.sections)
-    if not chosen:
+    if not session.setup().config.backups:
         raise WhichAct(known="no section has role = backup; write one first")
-    code = ACTS[act](session, chosen)
+    code = ACTS[act](session, session.sections)
     if session.options.json:
         print(json_line({"type": "exit", "code": code}), file=session.output)
     return code
-
-
-def vault_of(session: Session, section: BackupSection) -> Vault:
-    """Where the versions of a section are, with what this machine remembers of them."""
-    state = session.setup().config.state_dir
-    return build_vault(state, section, session.environ, session.clock, password_prompt())
 
 
 def _create(session: Session, sections: Sequence[BackupSection]) -> int:
@@ -74,7 +67,7 @@ def _create(session: Session, sections: Sequence[BackupSection]) -> int:
 def _init(session: Session, sections: Sequence[BackupSection]) -> int:
     """Make the repository, or accept the one that is there as the right one."""
     for section in sections:
-        vault = vault_of(session, section)
+        vault = session.vault(section)
         try:
             repository, verb = vault.open(), "accepted"
         except (NoRepository, NoSuchRelay):
@@ -90,7 +83,7 @@ def _list(session: Session, sections: Sequence[BackupSection]) -> int:
     rows: list[tuple[str, ...]] = [HEAD]
     codes = [DONE]
     for section in sections:
-        vault = vault_of(session, section)
+        vault = session.vault(section)
         repository = vault.open()
         try:
             versions = Versions(repository)
@@ -112,14 +105,14 @@ def _list(session: Session, sections: Sequence[BackupSection]) -> int:
 
 def _prune(session: Session, sections: Sequence[BackupSection]) -> int:
     """Let old versions go, and then what no version needs any more."""
-    return worst([prune(session, vault_of(session, section)) for section in sections])
+    return worst([prune(session, session.vault(section)) for section in sections])
 
 
 def _check(session: Session, sections: Sequence[BackupSection]) -> int:
     """Is everything there that versions need?"""
     screen = progress_screen(session.options, session.environ)
     try:
-        return worst([check(session, vault_of(session, section), screen) for section in sections])
+        return worst([check(session, session.vault(section), screen) for section in sections])
     finally:
         screen.close()
 
@@ -167,11 +160,18 @@ def _amounts(version: Snapshot) -> tuple[int | None, int | None, int | None]:
     return files, size, added
 
 
-ACTS: dict[str, Callable[[Session, Sequence[BackupSection]], int]] = {
-    "create": _create,
-    "list": _list,
-    "prune": _prune,
-    "check": _check,
-    "init": _init,
+def _of_sections(act: Callable[[Session, Sequence[BackupSection]], int]) -> Callable[[Session, Sequence[str]], int]:
+    """What is done with the sections of these names, all without."""
+    return lambda session, names: act(session, session.setup().chosen_backups(names))
+
+
+ACTS: dict[str, Callable[[Session, Sequence[str]], int]] = {
+    "create": _of_sections(_create),
+    "list": _of_sections(_list),
+    "prune": _of_sections(_prune),
+    "check": _of_sections(_check),
+    "init": _of_sections(_init),
+    "passphrase": passphrase,
+    "key": key,
 }
-"""What can be done."""
+"""What can be done, with the words that follow."""

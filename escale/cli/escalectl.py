@@ -317,6 +317,7 @@ def _backup_options(parser: Parser) -> None:
         help="check: read so much of the data to its end; all of it without a number",
     )
     add("--repair", action="store_true", help="check: mend what can be mended, alone in the repository")
+    add("--new", metavar="FILE", help="passphrase, key add: the new one is its first line; without it you are asked")
     add("--progress", metavar="HOW", choices=("auto", "plain", "none"), default="auto", help="auto, plain or none")
 
 
@@ -344,6 +345,7 @@ COMMANDS = {
         _backup_options,
         "ACT",
         "create | list | prune | check | init, and the sections; all with role = backup without;"
+        " passphrase SECTION: another one; key list | add SECTION | remove SECTION ID;"
         " or SECTION ARCHIVE: the relay of a section into a new tar file",
     ),
     **CARRY_COMMANDS,

@@ -18,10 +18,11 @@ from ..errors import NotRunning, UserError
 from .arguments import Parser
 from .exit_codes import DONE
 from .render import error_text, palette_for
-from .setup import Setup, find_instance, load_setup
+from .setup import Setup, find_instance, load_setup, password_prompt
 
 if TYPE_CHECKING:
-    from ..conf.settings import Section
+    from ..app.vault import Vault
+    from ..conf.settings import BackupSection, Section
     from ..files.ledger import Ledger
 
 
@@ -92,6 +93,12 @@ class Session:
         if ledger.damaged:
             self.tell(Line(Level.ERROR, f"the ledger was damaged and lies aside as {ledger.damaged} (L150)"))
         return ledger
+
+    def vault(self, section: BackupSection) -> Vault:
+        """Where the versions of a section are, with what this machine remembers of them."""
+        from ..app.build_backup import build_vault
+
+        return build_vault(self.setup().config.state_dir, section, self.environ, self.clock, password_prompt())
 
     def wake(self, section: str) -> None:
         """Let the running service do a pass of this section, or say that it takes effect with the next one."""

@@ -27,11 +27,16 @@ class Restic:
     """One restic program."""
 
     program: str
+    password: str = PASSWORD
+
+    def with_password(self, password: str) -> Restic:
+        """The same one, used by somebody who has another password."""
+        return Restic(self.program, password)
 
     def run(self, repository: Path, *arguments: str, exit_code: int = 0) -> str:
         """What it says; the test fails where it ends otherwise than expected."""
         command = [self.program, "--no-cache", "-r", str(repository), *arguments]
-        environment = {**os.environ, "RESTIC_PASSWORD": PASSWORD}
+        environment = {**os.environ, "RESTIC_PASSWORD": self.password}
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == exit_code, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done.stdout

@@ -431,3 +431,148 @@ def test_a_store_over_a_network(tmp_path, server, name):
     done = saver.run(*words, "get", ".", "--to", "again", module="escale.cli.restore")
     assert done.returncode == 0, done.stderr_text
     assert tree(tmp_path / "again") == wanted
+
+
+# -- another passphrase
+
+
+def files_of(saver: Saver) -> list[str]:
+    return sorted(path.name for path in saver.place.glob("key*"))
+
+
+def test_another_passphrase_and_restic_opens_with_it_alone(saver, restic: Restic):
+    """GIVEN a repository WHEN its passphrase is changed THEN restic and the section open it with the new one, the old
+    one opens nothing, and the file of the section has the new one."""
+    assert saver.backup("create").returncode == 0
+    new = saver.place / "new"
+    new.write_text("staple battery\n")
+    new.chmod(0o600)
+    done = saver.backup("passphrase", "home", "--new", str(new))
+    assert done.returncode == 0 and "the new passphrase is in" in done.stderr_text, done.stderr_text
+    assert saver.key.read_text() == "staple battery\n"
+    (before,) = (saver.place / name for name in files_of(saver) if name != "key")
+    assert before.read_text() == f"{PASSWORD}\n" and before.stat().st_mode & 0o777 == 0o600
+    said = restic.run(saver.store, "cat", "config", exit_code=1 if restic.is_old else 12)
+    assert not said
+    assert len(restic.with_password("staple battery").run(saver.store, "list", "snapshots").split()) == 1
+    restic.with_password("staple battery").run(saver.store, "check", "--read-data")
+    assert saver.backup("create").returncode == 0
+    assert len(saver.versions()) == 2
+    assert saver.restore("get", "a/notes.txt", "--to", "x").returncode == 0
+    assert saver.rescue("list").returncode == 0
+
+
+def test_keys_are_added_listed_and_removed_as_restic_does(saver, restic: Restic):
+    """GIVEN keys of ours and of restic's THEN both list all of them, and each removes the other's."""
+    assert saver.backup("create").returncode == 0
+    for name, text in {"new": "staple battery", "theirs": "horse"}.items():
+        (saver.place / name).write_text(f"{text}\n")
+        (saver.place / name).chmod(0o600)
+    assert saver.backup("key", "add", "home", "--new", str(saver.place / "new")).returncode == 0
+    restic.run(saver.store, "key", "add", "--new-password-file", str(saver.place / "theirs"))
+    listed = objects(saver.backup("key", "list", "--json").stdout_text)[:-1]
+    assert [one["ours"] for one in listed].count(True) == 1 and len(listed) == 3
+    seen = json.loads(restic.run(saver.store, "key", "list", "--json"))
+    assert {one["id"] for one in seen} <= {one["id"][:8] for one in listed} | {one["id"] for one in listed}
+    assert "opens with the passphrase of the section" in saver.backup("key", "list", "home").stdout_text
+    (ours,) = (one["id"] for one in listed if one["ours"])
+    kept = saver.backup("key", "remove", "home", ours[:10])
+    assert kept.returncode == 12 and "K230" in kept.stderr_text
+    others = [one["id"] for one in listed if not one["ours"]]
+    assert saver.backup("key", "remove", "home", *(one[:10] for one in others)).returncode == 0
+    assert len(json.loads(restic.run(saver.store, "key", "list", "--json"))) == 1
+    restic.run(saver.store, "check")
+
+
+def test_a_passphrase_from_elsewhere_is_left_to_the_user(saver):
+    """GIVEN a section whose passphrase a program prints WHEN it is changed THEN both open, and what to do is said."""
+    conf = saver.conf.read_text().replace(f"file: {saver.place}/key", f"command: cat {saver.place}/key")
+    saver.conf.write_text(conf)
+    assert saver.backup("create").returncode == 0
+    (saver.place / "new").write_text("staple battery\n")
+    (saver.place / "new").chmod(0o600)
+    done = saver.backup("passphrase", "--new", str(saver.place / "new"))
+    assert done.returncode == 5 and "from elsewhere" in done.stderr_text
+    told = re.search(r"escalectl (backup key remove home [0-9a-f]{8})", done.stderr_text)
+    assert told is not None, done.stderr_text
+    early = saver.escalectl(*told[1].split())
+    assert early.returncode == 12 and "Nothing was removed" in early.stderr_text
+    saver.key.write_text("staple battery\n")
+    assert saver.backup("create").returncode == 0
+    assert saver.escalectl(*told[1].split()).returncode == 0
+    saver.key.write_text(f"{PASSWORD}\n")
+    assert saver.backup("list").returncode == 12
+
+
+def test_a_file_that_serves_another_section_is_left_alone(saver):
+    other = CONF.format(place=saver.place, store=saver.place / "store2", schedule="no").partition("[home]")[2]
+    saver.conf.write_text(f"{saver.conf.read_text()}[other]{other}")
+    assert saver.backup("create").returncode == 0
+    (saver.place / "new").write_text("staple battery\n")
+    (saver.place / "new").chmod(0o600)
+    done = saver.backup("passphrase", "home", "--new", str(saver.place / "new"))
+    assert done.returncode == 5 and "[other] has a secret from the same file" in done.stderr_text
+    assert saver.key.read_text() == f"{PASSWORD}\n" and files_of(saver) == ["key"]
+    assert saver.backup("list").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "sentence"),
+    [
+        (("staple", "staple"), 0, "the new passphrase is in"),
+        (("staple", "stable"), 2, "you typed two different ones"),
+        ((" staple", " staple"), 2, "restic would leave out"),
+        (("",), 12, "nothing was typed"),
+    ],
+)
+def test_a_passphrase_is_typed_twice(saver, typed, code, sentence):
+    assert saver.backup("create").returncode == 0
+    words = [sys.executable, "-m", "escale.cli.escalectl", "backup", "passphrase", "home", "-c", str(saver.conf)]
+    terminal, theirs = pty.openpty()
+    pipes = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    with subprocess.Popen(words, env=saver.environ, cwd=saver.place, start_new_session=True, **pipes) as process:
+        os.close(theirs)
+        told = b""
+        for line in typed:
+            # What is typed before the question is thrown away.
+            told = until(terminal, b": ")
+            os.write(terminal, f"{line}\n".encode())
+        told += until(terminal, None)
+    os.close(terminal)
+    assert process.returncode == code and sentence in told.decode().replace("\r\n", "\n"), told
+    assert saver.key.read_text() == ("staple\n" if code == 0 else f"{PASSWORD}\n")
+
+
+def until(terminal: int, ending: bytes | None) -> bytes:
+    """What is shown until it ends so, or until nothing more can be."""
+    shown = b""
+    while ending is None or not shown.endswith(ending):
+        try:
+            piece = os.read(terminal, 4096)
+        except OSError:
+            break
+        if not piece:
+            break
+        shown += piece
+    return shown
+
+
+def test_what_is_wrong_with_a_passphrase_is_one_sentence(saver):
+    assert saver.backup("create").returncode == 0
+    (saver.place / "open").write_text("staple\n")
+    (saver.place / "open").chmod(0o644)
+    for words, code, sentence in (
+        ("passphrase home", 12, "there is no terminal to ask at"),
+        ("passphrase home --new open", 77, "can be read by other users"),
+        ("passphrase home --new nowhere", 12, "No such file"),
+        ("passphrase home --new key", 2, "has that passphrase already"),
+        ("passphrase x --new key", 2, "there is no section"),
+        ("key", 2, "what is to be done with the keys"),
+        ("key passwd", 2, "list, add, remove"),
+        ("key remove home", 2, "remove SECTION ID"),
+        ("key remove home zz", 2, "no key files whose id begins with zz"),
+    ):
+        done = saver.backup(*words.split())
+        assert (done.returncode, sentence in done.stderr_text) == (code, True), done.stderr_text
+    assert saver.key.read_text() == f"{PASSWORD}\n"
+    assert len(list((saver.store / "keys").iterdir())) == 1
