@@ -32,6 +32,9 @@ from .table_backup import IN_BACKUPS, KINDS, ONLY_BACKUPS
 COMMANDS = ("run", "demo", "init", "check", "invite", "join", "keygen", "secret", "config")
 """Words that `escale` takes for a command, so that no section may be called so."""
 
+ACTS = ("create", "list", "prune", "check", "init", "passphrase", "key")
+"""Words that `escalectl backup` takes for what is to be done, and not for the section whose relay is meant."""
+
 NAME_LENGTH_MAX = 64
 INCLUDED_MAX = 1000
 """Files: a pattern that finds more was not meant so."""
@@ -124,7 +127,7 @@ class _Loader:
             name = block.name
             if name in seen:
                 self._findings.add(faults.SECTION_TWICE, block.source, block.span, section=name)
-            elif name in COMMANDS:
+            elif name in COMMANDS or name in ACTS:
                 self._findings.add(faults.RESERVED_NAME, block.source, block.span, section=name)
             elif not name.isprintable() or not 0 < len(name) <= NAME_LENGTH_MAX or name.startswith("-"):
                 self._findings.add(faults.BAD_NAME, block.source, block.span)

@@ -37,6 +37,7 @@ CASES: list[tuple[str, str, int, int]] = [
     ("C106", REMOTE.replace("host", "host:22") + "port = 2222\n", 4, 8),
     ("C106", REMOTE + "protocol = ftp\n", 4, 12),
     ("C107", S.replace("[a]", "[check]"), 1, 2),
+    ("C107", S.replace("[a]", "[prune]"), 1, 2),
     ("C107", S.replace("[a]", "[-a]"), 1, 2),
     ("C201", S + "push only = perhaps\n", 6, 13),
     ("C202", S + "max retries = many\n", 6, 15),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from escale.cli.backups import ACTS
 from escale.cli.escale import COMMANDS
 from escale.conf import load as loading
 from escale.conf.compose import FOLDED
@@ -117,6 +118,15 @@ def test_names_and_aliases_are_unambiguous() -> None:
 
 def test_commands_are_reserved() -> None:
     assert set(COMMANDS) <= set(loading.COMMANDS)
+
+
+def test_what_can_be_done_with_backups_is_no_section(tmp_path: Path) -> None:
+    """`escalectl backup list x.tar` means one thing."""
+    assert set(ACTS) == set(loading.ACTS)
+    for name in ACTS:
+        (problem,) = load_text(tmp_path, SECTION.replace("[a]", f"[{name}]")).problems
+        assert problem.message == f"a section cannot be called '{name}': it is a command"
+        assert problem.hint == f"rename it, e.g. [{name}1]"
 
 
 @pytest.mark.parametrize(("key", "name"), ALIASES, ids=[name for _, name in ALIASES])
