@@ -216,6 +216,13 @@ class Refused(StoreError):
     exit_code = 77
 
 
+class TooLarge(Refused):
+    """{where} limits the size of uploads: {reason}"""
+
+    code = "R303"
+    advice = "Raise the limit of the server, or set maxpagesize below it."
+
+
 class UntrustedCertificate(Refused):
     """the certificate of {where} is not accepted: {reason}"""
 

@@ -54,6 +54,12 @@ NOTICES = (
         "It cannot keep both. Let this machine receive as well (mode = shared), or take your change elsewhere.",
     ),
     Notice(
+        "L206",
+        "a file is larger than the relay takes in one upload",
+        "Servers have such limits: client_max_body_size of nginx, LimitRequestBody of Apache. The other files go on;\n"
+        "this one, and those as large as it, are tried again after a day. Raise the limit of the server.",
+    ),
+    Notice(
         "P401",
         "another machine used the client name of this one, or this one was set up anew",
         "Updates do not wait for two machines of one name. Give each its own: client name = ...\n"

@@ -20,9 +20,10 @@ from ..errors import EscaleError, NoLocalSpace, NoSuchRelay, PeerError, RelayInU
 from ..events import Event, Item, PassBegan, Problem, Reporter
 from ..files.tree import Entry
 from ..relay.apply import clear_implied, remove
-from ..relay.budget import UNLIMITED, Room
+from ..relay.budget import Room
 from ..relay.client import Client, PageState, Tally, problem_event
 from ..relay.contents import Contents
+from ..relay.limit import UploadLimit
 from ..relay.plan import Local, PullPlan, PushPlan, forgotten, plan_pull, plan_push
 from ..relay.pull import pull_page
 from ..relay.push import awaited, push_page
@@ -100,7 +101,7 @@ class SyncLoop:
             local = found.local(client, state, self._bases.setdefault(page, {}))
             updates = [update for _, update in state.updates]
             pull = plan_pull(local, state.index.records, updates, client.settings.mode)
-            push = plan_push(local, state.index.records, client.name, client.settings.mode, UNLIMITED, Room())
+            push = plan_push(local, state.index.records, client.name, client.settings.mode, UploadLimit(), Room())
             events.extend(_previewed(self.name, state, local, pull, push))
         return events
 

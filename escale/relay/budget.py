@@ -7,7 +7,7 @@ Both are kept free.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -60,6 +60,33 @@ def room_for_file(entry: Entry) -> int:
 def room_for_note(note: Record, known: Container[str]) -> int:
     """A record in the persistent index, and once more when that is written again; nothing where it replaces one."""
     return 0 if note.path in known else 2 * _record_size(note.entry)
+
+
+def fitting(pending: Sequence[Entry], size_max: int, room: int) -> int:
+    """How many of these fit, from the first on: into an update of `size_max` bytes of files, one file at least, and
+    into the room."""
+    total = taken = 0
+    for count, entry in enumerate(pending):
+        total += entry.size + MEMBER_OVERHEAD
+        taken += room_for_file(entry)
+        if taken > room or (count and total > size_max):
+            return count
+    return len(pending)
+
+
+def fitting_notes(notes: Iterable[Record], known: Container[str], room: int) -> tuple[list[Record], list[Entry], int]:
+    """Those for which there is room, the others, and the room that is taken."""
+    fit: list[Record] = []
+    left: list[Entry] = []
+    taken = 0
+    for note in notes:
+        growth = room_for_note(note, known)
+        if growth and taken + growth > room:
+            left.append(note.entry)
+        else:
+            fit.append(note)
+            taken += growth
+    return fit, left, taken
 
 
 def _record_size(entry: Entry) -> int:

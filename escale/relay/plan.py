@@ -38,8 +38,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..files.tree import Base, Entry, Kind, is_unchanged
-from .budget import MEMBER_OVERHEAD, Room, room_for_file, room_for_note
+from .budget import Room, fitting, fitting_notes, room_for_file
 from .index import Record, Records, State, Update, brief, lineage
+from .limit import UploadLimit
 
 
 class Verdict(enum.Enum):
@@ -120,7 +121,8 @@ class PushPlan:
     """What goes out.
 
     `entries` go into the next update, `records` says as what; `notes` are records that need no content on the relay;
-    `left`: what does not fit now; `big`: files that never will; `stuck`: paths that cannot be sent, with the reason;
+    `left`: what does not fit now; `big`: files that never will; `refused`: files that are too large for one upload;
+    `stuck`: paths that cannot be sent, with the reason;
     `lost`: how many of the notes the relay had known before; `growth`: bytes by which the notes make the index longer.
     `bytes` is the size of the entries, summed once because progress asks for it with every file.
     """
@@ -130,6 +132,7 @@ class PushPlan:
     notes: tuple[Record, ...]
     left: tuple[Entry, ...]
     big: tuple[Entry, ...]
+    refused: tuple[Entry, ...]
     stuck: Mapping[str, str]
     lost: int
     growth: int
@@ -253,10 +256,18 @@ def _is_news(record: Record, base: Base | None) -> bool:
 
 
 def plan_push(
-    local: Local, remote: Records, client: str, mode: Mode, size_max: int, room: Room, *, needs_content: bool = False
+    local: Local,
+    remote: Records,
+    client: str,
+    mode: Mode,
+    limit: UploadLimit,
+    room: Room,
+    *,
+    needs_content: bool = False,
 ) -> PushPlan:
     """What a pusher of this name does with a page: pending files in the order of their paths, until their sizes
-    reach `size_max` bytes or fill the `room` that the relay has left.  A file larger than `size_max` travels alone.
+    reach the `limit` of an upload or fill the `room` that the relay has left.  A file larger than what may go together
+    travels alone.
 
     `needs_content`: every record must come with its content, which is so in format 0.7.
     """
@@ -275,17 +286,18 @@ def plan_push(
                 lost += base is not None and notes[-1].version == base.version
         elif verdict is Verdict.CONFLICT and not mode.pulls:
             stuck[path] = "changed here and on the relay; a client that only uploads cannot keep both"
+    refused = tuple(entry for entry in pending if entry.size >= limit.alone)
     big = tuple(entry for entry in pending if room_for_file(entry) > room.most)
-    fit = [entry for entry in pending if room_for_file(entry) <= room.most]
-    noted, unnoted, growth = _fitting_notes(notes, remote, room.left)
+    fit = [entry for entry in pending if entry.size < limit.alone and room_for_file(entry) <= room.most]
+    noted, unnoted, growth = fitting_notes(notes, remote, room.left)
     # What cannot be noted yet may be the directory of a file that could be sent.
-    chosen = _fitting(fit, size_max, room.left - growth) if not unnoted else 0
+    chosen = fitting(fit, limit.together, room.left - growth) if not unnoted else 0
     records = {
         entry.path: _record(entry, local.bases.get(entry.path), remote.get(entry.path), client)
         for entry in fit[:chosen]
     }
     left = (*unnoted, *fit[chosen:])
-    return PushPlan(tuple(fit[:chosen]), records, tuple(noted), left, big, stuck, lost, growth)
+    return PushPlan(tuple(fit[:chosen]), records, tuple(noted), left, big, refused, stuck, lost, growth)
 
 
 def _to_push(local: Local, remote: Records) -> Iterator[tuple[Entry, Verdict]]:
@@ -367,28 +379,3 @@ def missing_from(index: Records, update: Update) -> list[Record]:
         for record, current in zip(update.records.values(), known, strict=True)
         if current is None or record.precedence() > current.precedence()
     ]
-
-
-def _fitting(pending: list[Entry], size_max: int, room: int) -> int:
-    total = taken = 0
-    for count, entry in enumerate(pending):
-        total += entry.size + MEMBER_OVERHEAD
-        taken += room_for_file(entry)
-        if taken > room or (count and total > size_max):
-            return count
-    return len(pending)
-
-
-def _fitting_notes(notes: Iterable[Record], remote: Records, room: int) -> tuple[list[Record], list[Entry], int]:
-    """Those for which there is room, the others, and the room that is taken."""
-    fit: list[Record] = []
-    left: list[Entry] = []
-    taken = 0
-    for note in notes:
-        growth = room_for_note(note, remote)
-        if growth and taken + growth > room:
-            left.append(note.entry)
-        else:
-            fit.append(note)
-            taken += growth
-    return fit, left, taken

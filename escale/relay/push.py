@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from ..errors import Changing, EscaleError
+from ..errors import Changing, EscaleError, TooLarge
 from ..events import Item, PageBegan, PageEnded, Progress
 from .archive import Packer
 from .budget import Room
 from .client import Client, PageState
 from .index import Record, State, Update
+from .limit import UploadLimit
 from .lock import Busy, Held
 from .plan import Local, PushPlan, expected_pullers, plan_push
 
@@ -45,6 +46,8 @@ def push_page(
     plan = _plan(client, state, local, room)
     if plan.big:
         client.wait("big", "is larger than disk quota lets the relay hold", plan.big)
+    for entry in plan.refused:
+        _tell_refused(client, entry.path)
     if not plan.entries and not plan.notes:
         _tell_what_waits(client, plan, room)
         return
@@ -84,9 +87,13 @@ def _write_within(
 def _write(
     client: Client, state: PageState, local: Local, plan: PushPlan, pullers: frozenset[str], room: Room, held: Held
 ) -> None:
-    if plan.entries and not state.view.updates:
-        _push_locked(client, state, local, plan, held)
-        return
+    while plan.entries and not state.view.updates:
+        try:
+            _push_locked(client, state, local, plan, held)
+            return
+        except TooLarge as error:
+            _learn_limit(client, plan, error)
+        plan = _plan(client, state, local, room)
     _write_notes(client, state, local, plan)
     if plan.entries:
         _wait_for_pullers(client, state, plan, pullers)
@@ -98,10 +105,29 @@ def _plan(client: Client, state: PageState, local: Local, room: Room) -> PushPla
     records = state.index.records
     settings = client.settings
     needs_content = client.relay.format.asks_by_removal
-    plan = plan_push(local, records, client.name, settings.mode, settings.size_max, room, needs_content=needs_content)
+    limit = _limit(client).within(settings.size_max)
+    plan = plan_push(local, records, client.name, settings.mode, limit, room, needs_content=needs_content)
     for path, message in plan.stuck.items():
         client.skip(path, "conflict", message, "L205")
     return plan
+
+
+def _limit(client: Client) -> UploadLimit:
+    return UploadLimit.read(client.ledger.meta("upload limit"), client.clock.now())
+
+
+def _learn_limit(client: Client, plan: PushPlan, refusal: TooLarge) -> None:
+    """For the next attempt, and for the passes of a day.  Raises the refusal if nothing smaller could be tried."""
+    limit = _limit(client).after_refusal(plan.entries, client.clock.now())
+    if limit is None:
+        raise refusal
+    client.ledger.set_meta("upload limit", str(limit))
+    if len(plan.entries) == 1:
+        _tell_refused(client, plan.entries[0].path)
+
+
+def _tell_refused(client: Client, path: str) -> None:
+    client.skip(path, "big", "the relay refuses uploads of this size; it is tried again in a day", "L206")
 
 
 def _push_locked(client: Client, state: PageState, local: Local, plan: PushPlan, held: Held) -> None:

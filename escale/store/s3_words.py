@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ..errors import Missing, NoRelaySpace, NoSuchRelay, Refused, SecretError, StoreError, Unreachable
+from ..errors import Missing, NoRelaySpace, NoSuchRelay, Refused, SecretError, StoreError, TooLarge, Unreachable
 
 
 class Conflict(Refused):
@@ -30,7 +30,7 @@ def relay_now(answer: Any) -> float:
 
 _CONFLICT = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 _LOGIN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "InvalidToken", "403", "401")
-_FULL = ("QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "EntityTooLarge", "507")
+_FULL = ("QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "507")
 _LATER = ("SlowDown", "RequestTimeout", "Throttling", "TooManyRequests", "OperationAborted", "408", "429")
 
 
@@ -50,6 +50,8 @@ def translated(url: str, name: str | None, answer: Any) -> StoreError | SecretEr
         build = BeyondTheEnd
     elif code in _FULL or status == 507:
         build = NoRelaySpace
+    elif code == "EntityTooLarge" or status == 413:
+        build = TooLarge
     elif code in _LATER or status >= 500:
         build = Unreachable
     elif code in _LOGIN or status in (401, 403):

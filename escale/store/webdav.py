@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from ..errors import Missing, NoRelaySpace, NoSuchRelay, Refused, SecretError, StoreError, Unreachable
+from ..errors import Missing, NoRelaySpace, NoSuchRelay, Refused, SecretError, StoreError, TooLarge, Unreachable
 from ..stream import pieces_of, read_exactly
 from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, is_own, temporary_name, validate_directory, validate_name
 from .body import body_stream
@@ -381,7 +381,7 @@ class WebdavStore(BlobStore):
         if status == 507:
             return NoRelaySpace(where=self.url, reason=reason)
         if status == 413:
-            return Refused(where=self.url, reason=f"the server limits the size of uploads: {reason}")
+            return TooLarge(where=self.url, reason=reason)
         if status in (404, 405, 409, 500) and response.request.method in ("PUT", "MOVE"):
             self._propfind(self._collection, "0")
         if response.request.method == "MKCOL" and status == 409:

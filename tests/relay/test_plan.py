@@ -10,6 +10,7 @@ import pytest
 from escale.files.tree import Base, Entry
 from escale.relay.budget import MEMBER_OVERHEAD, Room
 from escale.relay.index import ANCESTORS_MAX, Record, State, Update, brief
+from escale.relay.limit import UploadLimit
 from escale.relay.plan import (
     Local,
     Mode,
@@ -276,16 +277,15 @@ def test_modes_take_away_directions():
     assert set(plan_pull(local({}), remote, [update], Mode.CONSERVATIVE).fetch) == {"f"}
     kept = plan_pull(local({"f": "L"}, {"f": "L"}), remote, [update], Mode.CONSERVATIVE)
     assert not kept.fetch and set(kept.blocked) == {"f"}
-    assert not plan_push(local({"f": "L"}, {"f": "R"}), remote, "bob", Mode.DOWNLOAD, 1 << 30, Room()).entries
-    stuck = plan_push(local({"f": "L"}), remote, "bob", Mode.UPLOAD, 1 << 30, Room())
+    assert not plan_push(local({"f": "L"}, {"f": "R"}), remote, "bob", Mode.DOWNLOAD, UploadLimit(), Room()).entries
+    stuck = plan_push(local({"f": "L"}), remote, "bob", Mode.UPLOAD, UploadLimit(), Room())
     assert not stuck.entries and set(stuck.stuck) == {"f"}
 
 
 def test_versions_grow_beyond_both_sides():
     remote = {"f": record("R", version=7)}
-    assert (
-        plan_push(local({"f": "L"}, {"f": "R"}), remote, "bob", Mode.SHARED, 1 << 30, Room()).records["f"].version == 8
-    )
+    plan = plan_push(local({"f": "L"}, {"f": "R"}), remote, "bob", Mode.SHARED, UploadLimit(), Room())
+    assert plan.records["f"].version == 8
 
 
 def sized(*sizes: int) -> Local:
@@ -303,7 +303,7 @@ def sized(*sizes: int) -> Local:
     ],
 )
 def test_an_update_is_limited_by_its_size_and_by_the_room(sizes, size_max, room, chosen):
-    plan = plan_push(sized(*sizes), {}, "bob", Mode.SHARED, size_max, Room(room))
+    plan = plan_push(sized(*sizes), {}, "bob", Mode.SHARED, UploadLimit(size_max), Room(room))
     assert len(plan.entries) == chosen
     assert len(plan.entries) + len(plan.left) == len(sizes)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from escale.errors import ConfigError, NoRelaySpace, NoSuchRelay, SecretError, Unreachable
+from escale.errors import ConfigError, NoRelaySpace, NoSuchRelay, SecretError, TooLarge, Unreachable
 from escale.store.s3 import PART, S3Store
 from escale.store.s3_words import translated
 from escale.testing.contracts import MIB, SourceFailed, Stream, as_file
@@ -143,6 +143,8 @@ def test_nobody_listens(relay: Relay) -> None:
         (507, "InsufficientStorage", NoRelaySpace),
         (400, "XMinioStorageFull", NoRelaySpace),
         (403, "QuotaExceeded", NoRelaySpace),
+        (400, "EntityTooLarge", TooLarge),
+        (413, "413", TooLarge),
         (403, "SignatureDoesNotMatch", SecretError),
         (403, "RequestTimeTooSkewed", SecretError),
         (503, "SlowDown", Unreachable),

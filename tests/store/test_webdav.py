@@ -24,6 +24,7 @@ from escale.errors import (
     NoSuchRelay,
     Refused,
     SecretError,
+    TooLarge,
     Unreachable,
     UntrustedCertificate,
 )
@@ -157,7 +158,7 @@ def test_make_relay(relay: Relay, server: Callable[[str], Server]) -> None:
     ("method", "status", "kind"),
     [
         ("PUT", 507, NoRelaySpace),
-        ("PUT", 413, Refused),
+        ("PUT", 413, TooLarge),
         ("PUT", 403, Refused),
         ("PUT", 423, Unreachable),
         ("PROPFIND", 301, Refused),
