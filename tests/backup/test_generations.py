@@ -13,9 +13,9 @@ from .generations import run
 from .portraits import differences, portrait
 
 
-def lay_out(source: Path, rng: random.Random) -> None:
-    """Two hundred small files, one large one, a sparse one, and one of each kind that is no file."""
-    for number in range(200):
+def lay_out(source: Path, rng: random.Random, files: int = 200) -> None:
+    """Small files, a large one, a sparse one, and one of each kind that is no file."""
+    for number in range(files):
         path = source / f"directory {number % 20}" / f"{number % 3}" / f"file {number}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(rng.randbytes(rng.randrange(20_000)))

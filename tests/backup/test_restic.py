@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 from pathlib import Path
 
 import pytest
@@ -273,51 +272,3 @@ def test_locks_are_respected_both_ways(folder, place, restic):
     with locked(repository, this, SystemClock(), exclusive=True):
         pass
     assert "no errors" in restic.run(place, "check", "--read-data")
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_random_histories_by_both_in_turn(tmp_path, place, restic, seed):
-    rng = random.Random(seed)
-    folder = tmp_path / "source"
-    folder.mkdir()
-    versions: list[tuple[str, Path]] = []
-    for step in range(6):
-        change(folder, rng)
-        if rng.random() < 0.5:
-            snapshot_id = save(place, folder).id
-        else:
-            restic.run(place, "backup", str(folder))
-            snapshot_id = latest_of(restic, place)
-        kept = tmp_path / f"kept-{step}"
-        shutil.copytree(folder, kept, symlinks=True)
-        versions.append((snapshot_id, kept))
-        if rng.random() < 0.3 and len(versions) > 1:
-            forgotten, _ = versions.pop(rng.randrange(len(versions) - 1))
-            restic.run(place, "forget", "--prune", "--max-unused", "0", forgotten)
-    assert "no errors" in restic.run(place, "check", "--read-data")
-    for number, (snapshot_id, kept) in enumerate(versions):
-        ours, theirs = tmp_path / f"ours-{number}", tmp_path / f"theirs-{number}"
-        restore(place, snapshot_id, folder, ours)
-        restic.run(place, "restore", snapshot_id, "--target", str(theirs))
-        for copy in (ours, Path(f"{theirs}{folder}")):
-            assert contents(copy) == contents(kept)
-
-
-def change(folder: Path, rng: random.Random) -> None:
-    """Some files come, some go, some change."""
-    for _ in range(rng.randrange(1, 12)):
-        path = folder / f"d{rng.randrange(3)}" / f"f{rng.randrange(8)}"
-        path.parent.mkdir(exist_ok=True)
-        if path.exists() and rng.random() < 0.3:
-            path.unlink()
-        elif path.exists() and rng.random() < 0.5:
-            data = bytearray(path.read_bytes())
-            at = rng.randrange(len(data) + 1)
-            data[at:at] = rng.randbytes(50)
-            path.write_bytes(data)
-        else:
-            path.write_bytes(rng.randbytes(rng.choice((0, 10, 5000, 300_000, 1_500_000))))
-
-
-def contents(top: Path) -> dict[str, bytes | None]:
-    return {name: (top / name).read_bytes() if (top / name).is_file() else None for name in names(top)}
