@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from ..errors import Corrupt, PeerError, UserError
 from .node import Node, NodeType
-from .pack import BlobKind
 from .repository import Repository
 from .snapshot import Snapshot
 from .tree import decode_tree
+from .trees import NEAR_BYTES, Trees
 
 DEPTH_MAX = 2000
 """Directories within each other; what is deeper was made by a hand, not by a backup: paths end at 4096 bytes."""
@@ -59,6 +59,7 @@ class Versions:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
+        self._trees = Trees(repository, NEAR_BYTES)
         self.damaged: list[PeerError] = []
 
     def all(self) -> list[Snapshot]:
@@ -74,7 +75,7 @@ class Versions:
     def nodes(self, tree: str) -> list[Node]:
         """The nodes of one directory; Corrupt if its tree cannot be read."""
         where = f"{self._repository.objects.url}, tree {tree[:12]}"
-        return decode_tree(self._repository.load_blob(BlobKind.TREE, bytes.fromhex(tree)), where)
+        return decode_tree(self._trees.load(tree), where)
 
     def walk(self, tree: str, path: str = "") -> Iterator[Found]:
         """Everything below a tree, each directory before what is in it; one directory at a time is in memory."""

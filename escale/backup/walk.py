@@ -25,7 +25,7 @@ from .snapshot import Snapshot
 from .source import DIRECTORY_FLAGS, PASSAGE_FLAGS, Look, SourceFile, is_same_state
 from .summary import Counts
 from .tree import encode_node
-from .trees import Trees
+from .trees import ALL_BYTES, Trees
 from .writer import Writer
 
 ATTEMPTS = 2
@@ -106,7 +106,7 @@ class Walk:
         self.changed: list[str] = []
         self.unread: list[Unread] = []
         self.damaged: list[EscaleError] = []
-        self._trees = Trees(repository)
+        self._trees = Trees(repository, ALL_BYTES)
         self._writer = writer
         self._chunker = chunker
         self._proof = proof
