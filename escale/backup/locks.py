@@ -154,8 +154,8 @@ def locked(repository: Repository, machine: Machine, clock: Clock, *, exclusive:
 def others_since(repository: Repository, machine: Machine, clock: Clock, ours: RepositoryLock) -> float:
     """Since when, by the store's clock, others have been at work; the time of our own lock if there are none."""
     since = ours.store_now()
-    for blob, claim in _claims(repository):
-        if claim is None or blob.name == ours.name or claim.is_stale(_now_ns(clock), machine):
+    for blob, claim in _claims(repository, ours.name):
+        if claim is None or claim.is_stale(_now_ns(clock), machine):
             continue
         # The store's clock was read by whoever renewed the lock, as was his own.
         ahead = 0.0 if blob.mtime is None else blob.mtime - claim.time_ns / 1e9
@@ -165,9 +165,7 @@ def others_since(repository: Repository, machine: Machine, clock: Clock, ours: R
 
 
 def _look(repository: Repository, machine: Machine, clock: Clock, exclusive: bool, ours: str) -> None:
-    for blob, claim in _claims(repository):
-        if blob.name == ours:
-            continue
+    for blob, claim in _claims(repository, ours):
         if claim is None:
             # Nobody can tell whose it is; by its age it may still be somebody's.
             if _is_old(blob, clock):
@@ -195,9 +193,11 @@ def _remove_stale(repository: Repository, name: str) -> None:
         repository.objects.delete(Kind.LOCK, name)
 
 
-def _claims(repository: Repository) -> Iterator[tuple[BlobInfo, Claim | None]]:
-    """All locks, with what they say; None for what does not open, or says something else."""
+def _claims(repository: Repository, ours: str) -> Iterator[tuple[BlobInfo, Claim | None]]:
+    """All locks but ours, with what they say; None for what does not open, or says something else."""
     for blob in list(repository.objects.list(Kind.LOCK)):
+        if blob.name == ours:
+            continue
         try:
             clear = repository.read_unpacked(Kind.LOCK, blob.name)
             yield blob, Claim.decode(clear, repository.objects.where(Kind.LOCK, blob.name))

@@ -6,7 +6,7 @@ import pytest
 
 from escale.backup.locks import RENEW_S, STALE_S, Claim, LockLost, RepositoryLocked, locked, others_since
 from escale.backup.machine import Machine
-from escale.backup.objects import Kind
+from escale.backup.objects import Kind, Objects
 from escale.errors import Corrupt
 
 from .places import MACHINE, Place
@@ -139,3 +139,15 @@ def test_what_is_no_lock_is_not_taken_for_one():
     for text in (b"[]", b"{}", b'{"time":"yesterday"}', b'{"time":"2026-01-01T00:00:00Z","pid":"x"}'):
         with pytest.raises(Corrupt):
             Claim.decode(text, "here")
+
+
+def test_our_own_lock_is_not_read_back(monkeypatch):
+    """It would cost each command a round trip, and tell us what we know."""
+    place, read = Place(), []
+    original = Objects.read
+    monkeypatch.setattr(Objects, "read", lambda self, kind, name: [read.append(name), original(self, kind, name)][1])
+    with locked(place.repository(), MACHINE, place.clock, exclusive=False) as ours:
+        others_since(place.repository(), MACHINE, place.clock, ours)
+        assert not read
+        with locked(place.repository(), OTHER, place.clock, exclusive=False):
+            assert read == [ours.name, ours.name]
