@@ -138,7 +138,7 @@ class Connection:
         """The client; on first use the relay's marker is read, or made, and the folder and the ledger are opened."""
         if self._client is None:
             client = self._make(self._relay(report), report)
-            self._presence = Presence(client.folder, client.ledger, client.incarnation)
+            self._presence = Presence(client.folder, client.ledger, client.unique)
             self._presence.begin()
             client.folder.sweep()
             self.sweep(client)

@@ -1,11 +1,14 @@
 """Presence: the proof that the folder is the folder, and not the empty place where its disk is mounted.
 
-A marker lies in the folder's private directory from the first pass on.  When it is missing the section stops: what is
-not there was not deleted by anybody.  A client that was away for longer than deletions are remembered stops likewise,
-because it would bring back what the others have deleted.  Both go on when the user has said what is right (adopt).
+A marker lies in the folder's private directory from the first pass on, and says something else in each folder.  When it
+is missing, or another one, the section stops: what is not there was not deleted by anybody.  A client that was away for
+longer than deletions are remembered stops likewise, because it would bring back what the others have deleted.  Both go
+on when the user has said what is right (adopt).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from ..errors import LocalError
 from ..files.folder import Folder
@@ -41,6 +44,10 @@ class MarkerGone(LocalError):
     )
 
 
+class MarkerChanged(MarkerGone):
+    """the folder {path} has the marker of another one, .escale/folder"""
+
+
 class AwayTooLong(LocalError):
     """the folder {path} was last in step {days} days ago, longer than deletions are remembered ({memory} days)"""
 
@@ -55,10 +62,10 @@ class AwayTooLong(LocalError):
 class Presence:
     """Looks for the marker before and after each scan; remembers the time of the last pass."""
 
-    def __init__(self, folder: Folder, ledger: Ledger, identity: str) -> None:
+    def __init__(self, folder: Folder, ledger: Ledger, unique: Callable[[], str]) -> None:
         self._folder = folder
         self._ledger = ledger
-        self._identity = identity
+        self._unique = unique
 
     @property
     def adopting(self) -> str | None:
@@ -66,27 +73,36 @@ class Presence:
         return self._ledger.meta("adopt")
 
     def begin(self) -> None:
-        """Make folder and marker at the first start, and where the user has said what is right."""
-        is_known = self._ledger.meta("marked") is not None
+        """Make folder and marker at the first start, and where the user has said what is right.
+
+        Each marker is one of its own.  Who dies before the ledger knows it, and starts again while the disk is away,
+        marks the empty place; when the disk is back they are told apart.
+        """
+        known = self._ledger.meta("folder")
+        may_make = self.adopting is not None or (known is None and not self._ledger.bases())
         if not self._folder.exists():
-            if (is_known or self._ledger.bases()) and not self.adopting:
+            if not may_make:
                 raise FolderGone(path=self._folder.root)
             self._folder.make_root()
-        if is_known and not self.adopting:
+        if known is not None and not self.adopting:
             return
-        if not self._folder.is_marked():
-            self._folder.mark(self._identity)
-        if not is_known:
-            self._ledger.set_meta("marked", self._identity)
+        if may_make and not self._folder.is_marked():
+            self._folder.mark(self._unique())
+        found = self._folder.identity()
+        if found is not None and found != known:
+            self._ledger.set_meta("folder", found)
 
     def check(self, now: float, memory_s: float) -> None:
-        """FolderGone, MarkerGone, AwayTooLong; `memory_s`: how long deletions are remembered."""
+        """FolderGone, MarkerGone, MarkerChanged, AwayTooLong; `memory_s`: how long deletions are remembered."""
         if self.adopting:
             self.begin()
         if not self._folder.exists():
             raise FolderGone(path=self._folder.root)
-        if not self._folder.is_marked():
+        found = self._folder.identity()
+        if found is None:
             raise MarkerGone(path=self._folder.root)
+        if found != self._ledger.meta("folder"):
+            raise MarkerChanged(path=self._folder.root)
         last = self._ledger.meta("in step")
         if last is not None and now - float(last) > memory_s and not self.adopting:
             days, memory = round((now - float(last)) / 86400), round(memory_s / 86400)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from escale.app.presence import ADOPT_LOCAL, ADOPT_RELAY, AwayTooLong, FolderGone, MarkerGone
+from escale.app.presence import ADOPT_LOCAL, ADOPT_RELAY, AwayTooLong, FolderGone, MarkerChanged, MarkerGone
 from escale.files.ledger import Ledger
 from tests.world import Machine, World
 
@@ -80,6 +82,57 @@ def test_a_folder_that_is_gone_is_not_made_again(world, pair, restarts):
     assert not alice.folder.exists()
     bob.sync()
     assert len(bob.files()) == 9
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_the_folder_of_another_section_in_its_place_stops_the_section(world, pair, restarts):
+    alice, bob = pair
+    before = bob.tree()
+    away = unmounted(alice)
+    alice.write(".escale/folder", '{"identity": "of another section"}')
+    alice.write("holidays", "not meant for anybody here")
+    if restarts:
+        alice.stop()
+    with pytest.raises(MarkerChanged) as error:
+        alice.sync()
+    assert (error.value.code, error.value.exit_code) == ("L110", 5) and "--adopt" in error.value.next_step
+    bob.sync()
+    assert bob.tree() == before
+    shutil.rmtree(alice.folder)
+    away.rename(alice.folder)
+    world.settle()
+    assert alice.tree() == bob.tree() == before
+
+
+def test_who_died_at_the_start_and_marks_an_empty_place_takes_nothing_in_it_for_deleted(world, pair):
+    carol = world.machine("carol", deletes=True)
+    carol.write(".escale/folder", '{"identity": "written by who died before the ledger knew it"}')
+    away = unmounted(carol)
+    world.settle()
+    assert carol.files() == pair[0].files()
+    shutil.rmtree(carol.folder)
+    away.rename(carol.folder)
+    carol.write("mine", "made before it all")
+    with pytest.raises(MarkerChanged):
+        carol.sync()
+    adopt(world, carol, ADOPT_RELAY)
+    world.settle()
+    assert [len(machine.files()) for machine in (*pair, carol)] == [10, 10, 10]
+
+
+def test_two_sections_share_a_folder_and_its_marker(world, pair):
+    alice, _ = pair
+    other = World(world.directory)
+    also = other.machine("alice", deletes=True)
+    try:
+        other_parts = other.parts
+        other.parts = lambda machine: replace(other_parts(machine), ledger=world.directory / "also.ledger")
+        for _ in range(2):
+            also.sync()
+            alice.sync()
+    finally:
+        other.close()
+    assert len(alice.files()) == 9
 
 
 def test_the_relay_is_adopted_once(world, pair):

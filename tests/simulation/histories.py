@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from escale.app.presence import ADOPT_RELAY
 from escale.errors import EscaleError
 from escale.store.blob import BlobStore
 from escale.store.memory import MemoryStore
@@ -161,8 +162,13 @@ class History:
         if there:
             machine = self.chance.choice(there)
             self._tell(machine.name, "has no disk", "")
+            knew = machine.ledger.meta("folder")
             with unmounted(machine.folder), suppress(EscaleError):
                 machine.sync()
+            if machine.ledger.meta("folder") != knew:
+                # It had died at its very start, and has marked the empty place: now it asks, and the user answers.
+                self._tell(machine.name, "adopts", ADOPT_RELAY)
+                machine.ledger.set_meta("adopt", ADOPT_RELAY)
 
     def _damage(self) -> None:
         """One byte of an update is another."""
