@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from ..app.instance import LockFile
 from ..app.wording import Level, Line
-from ..errors import Corrupt, NotRunning
+from ..errors import Corrupt, NotRunning, UserError
 from ..files.tree import display
 from .arguments import Parser
-from .exit_codes import DECISION, DONE, FAILED, LOCKED, worst
+from .exit_codes import DECISION, DONE, FAILED, LOCKED, USAGE, worst
 from .render import explain, table
 from .session import Command, Session, answered
 from .setup import password_prompt
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
     from ..events import Event
     from ..relay.client import Client
     from ..relay.relay import Survey
+
+
+class NoSuchPage(UserError):
+    """the relay has no page {page}; it has: {known}"""
+
+    code = "C113"
+    exit_code = USAGE
+
 
 PASSES_MAX = 3
 """After mending: the first pass still tells of what is gone, the next ones write what others miss."""
@@ -77,8 +86,14 @@ def _is_marked(session: Session, section: Section) -> bool:
 def _damages(session: Session, section: Section) -> tuple[list[Damage], list[str]]:
     from ..app.mending import damages, lost_pages
 
+    wanted = session.options.page
     with _client(session, section) as (client, survey):
-        return list(damages(client, survey, session.options.fast)), lost_pages(client, survey)
+        lost = lost_pages(client, survey)
+        for page in wanted:
+            if page not in survey.pages and page not in lost:
+                raise NoSuchPage(page=display(page), known=display(", ".join(sorted({*survey.pages, *lost}))) or "none")
+        found = [one for one in damages(client, survey, session.options.fast) if not wanted or one.page in wanted]
+    return found, [page for page in lost if not wanted or page in wanted]
 
 
 def _mend(session: Session, section: Section, found: list[Damage], lost: list[str]) -> list[str]:
@@ -134,6 +149,9 @@ def _passes(session: Session, section: Section) -> int:
 def _fix_options(parser: Parser) -> None:
     parser.add_argument("-n", "--dry-run", action="store_true", help="show what cannot be read, change nothing")
     fast_option(parser, "do not look into the content of updates")
+    add = parser.add_argument
+    add("-p", "--page", metavar="PAGE", nargs="+", action="extend", default=[], help="look at these pages only")
+    add("-u", "--update", action="store_true", help=argparse.SUPPRESS)  # 0.7: what can be read stays, as it always does
     parser.add_argument("--yes", action="store_true", help="do not ask")
     progress_option(parser)
 

@@ -41,7 +41,9 @@ class NotACrate(Corrupt):
     """{where} is not a whole archive of a relay: {reason}"""
 
     code = "P424"
-    advice = "Nothing was written. Is it the right file, and was it copied to its end?"
+    advice = (
+        "Nothing was written. Was it copied to its end? What escale 0.7 has archived cannot be restored by this one."
+    )
 
 
 def plain_max(size: int) -> int:

@@ -113,6 +113,25 @@ def test_an_archive_of_the_old_format(tmp_path):
     assert (locked.returncode, "somebody was at work on page 0" in locked.stderr_text) == (3, True)
 
 
+@pytest.mark.parametrize(("ending", "is_deep"), [("bz2", False), ("bz2", True), ("gz", False)])
+def test_an_archive_that_the_original_wrote_is_refused(tmp_path, ending, is_deep):
+    """As `escale.manager.backup` of 0.7.11 makes it, of a relay without index: files, and beside each its placeholder;
+    it refuses relays with index.  GIVEN such an archive WHEN it is restored THEN it is said, and nothing is written."""
+    user = User(tmp_path)
+    user.write_conf("alice", head=f"{HEAD}relay format = 0.7\nindex = topdir\n")
+    lying = user.place / "lying" / ("sub" if is_deep else "")
+    lying.mkdir(parents=True)
+    (lying / "a.txt").write_text("hello\n")
+    (lying / ".a.txt.placeholder").write_text("pusher: alice\n")
+    with tarfile.open(user.place / f"old.tar.{ending}", f"w:{ending}") as archive:
+        for member in sorted((user.place / "lying").iterdir()):
+            archive.add(member, arcname=member.name)
+    done = user.escalectl("restore", "alice", f"old.tar.{ending}")
+    assert (done.returncode, "(P424)" in done.stderr_text) == (1, True), done.stderr_text
+    assert "escale 0.7" in done.stderr_text, done.stderr_text
+    assert not list((user.place / "relay").iterdir())
+
+
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
@@ -129,6 +148,7 @@ def test_an_archive_of_the_old_format(tmp_path):
         (("migrate", "alice", "bob"), 2, "it is at that place already"),
         (("migrate", "alice", "none.conf"), 78, "none.conf"),
         (("fix",), 2, "which section? one of: alice, bob"),
+        (("fix", "alice", "-p", "7"), 2, "the relay has no page 7; it has: 0 (C113)"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(user, words, code, sentence):
@@ -438,6 +458,27 @@ def test_an_index_of_the_old_format_is_written_from_what_was_agreed_on(tmp_path,
     assert once(user, "bob", "alice") == 0
     assert folder(user, "bob") == folder(user, "alice")
     assert len(folder(user, "bob")) == 2
+
+
+def test_only_some_pages_are_mended(tmp_path):
+    """GIVEN two pages of format 0.7 whose indices are damaged WHEN fix is told one of them, as 0.7 wrote it THEN the
+    other one stays as it is until it is meant."""
+    user = User(tmp_path)
+    user.write_conf("alice", "bob", head=f"{HEAD}relay format = 0.7\nindex = topdir\npullers = 1\n")
+    for name in ("one", "two"):
+        (user.place / "alice" / name).mkdir()
+        (user.place / "alice" / name / "f").write_text(name)
+    assert [once(user, name) for name in ("alice", "bob", "alice", "bob")][-1] == 0
+    indices = [user.place / "relay" / f".{page}.index" for page in ("one", "two")]
+    for index in indices:
+        index.write_bytes(b"no index")
+    shown = user.escalectl("fix", "-r", "alice", "-u", "-n", "-p", "one")
+    assert shown.returncode == 5 and ".one.index" in shown.stdout_text and ".two.index" not in shown.stdout_text
+    both = user.escalectl("fix", "alice", "-n", "-p", "one", "two")
+    assert ".one.index" in both.stdout_text and ".two.index" in both.stdout_text
+    assert user.escalectl("fix", "alice", "--yes", "-p", "one", "-p", "two").returncode in (0, 3)
+    assert b"no index" not in [index.read_bytes() for index in indices]
+    assert once(user, "bob", "alice") == 0
 
 
 def test_help_says_which_backup_is_which(user):
