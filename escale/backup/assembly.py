@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import suppress
 from threading import Lock
 
@@ -14,8 +13,8 @@ from .attributes import make_special, set_attributes, set_link_attributes
 from .node import Node
 
 SMALL_BYTES = 256 << 10
-"""Files up to this size are held in memory until they are whole: thousands come with one request, and a process may
-have about a thousand files open."""
+"""Files up to this size are written at once when all of their pieces are there: there may be thousands of them, and a
+process may have about a thousand files open."""
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -23,60 +22,57 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 class Assembly:
     """One file to be; `write` may be called from several threads, all else from one.
 
-    `directory` and `name` say where it goes; `missing` is why it cannot become whole, "" so far.
+    `directory` and `name` say where it goes, `path` is both; `missing` is why it cannot become whole, "" so far;
+    `failures` are the attributes that could not be given to it.
     """
 
-    def __init__(self, directory: str, name: bytes, node: Node, size: int) -> None:
+    __slots__ = ("_file", "_left", "_lock", "_memory", "_temporary", "directory", "failures", "is_durable", "is_small",
+                 "missing", "name", "node", "path", "size")  # fmt: skip
+
+    def __init__(self, path: str, directory: str, name: bytes, node: Node) -> None:
+        self.path = path
         self.directory = directory
         self.name = name
         self.node = node
-        self.size = size
+        self.size = node.size
+        self.is_small = node.size <= SMALL_BYTES
+        self.is_durable = False
         self.missing = ""
+        self.failures: list[str] = []
         self._temporary = b""
         self._file: int | None = None
-        self._memory = bytearray(size) if size <= SMALL_BYTES else None
+        self._memory: bytearray | None = None
+        self._left = node.size
         self._lock = Lock()
 
-    @property
-    def in_memory(self) -> int:
-        """Bytes that it holds."""
-        return len(self._memory) if self._memory is not None else 0
-
     def begin(self, directories: Directories) -> None:
-        """Make the temporary file, unless it is small enough to wait."""
-        if self._memory is None:
+        """Make the temporary file of a large one."""
+        if not self.is_small:
             self._open(directories.open(self.directory))
 
-    def write(self, offset: int, data: bytes) -> None:
-        """A piece of it; zeros are left out of a large one, for a new file is full of them."""
-        if self._memory is not None:
-            with self._lock:
-                self._memory[offset : offset + len(data)] = data
-        elif data.count(0) != len(data):
-            assert self._file is not None
-            rest = memoryview(data)
-            while rest:
-                written = os.pwrite(self._file, rest, offset)
-                rest, offset = rest[written:], offset + written
+    def write(self, directories: Directories, offset: int, data: bytes, *, sync: bool) -> None:
+        """A piece of it, each but once; the last one of a small file finishes it.  Zeros are left out of a large one,
+        for a new file is full of them."""
+        if not self.is_small:
+            if data.count(0) != len(data):
+                assert self._file is not None
+                _write(self._file, data, offset)
+        elif len(data) == self.size:
+            self._finish(directories, data, sync)
+        elif self._is_last(offset, data):
+            assert self._memory is not None
+            self._finish(directories, self._memory, sync)
 
-    def finish(self, directories: Directories, *, sync: bool) -> list[str]:
-        """All of it under its temporary name, with its attributes, and durable if asked; returns what could not be
-        given."""
-        if self._memory is not None:
-            file = self._open(directories.open(self.directory))
-            data = self._memory
-            with os.fdopen(file, "wb", buffering=0, closefd=False) as target:
-                while data:
-                    data = data[target.write(data) :]
-            self._memory = None
-        assert self._file is not None
-        os.ftruncate(self._file, self.size)
-        failures = set_attributes(self._file, self.node)
-        if sync:
-            os.fsync(self._file)
-        # Thousands may be finished before the first takes its place.
-        self._close()
-        return failures
+    def finish(self, directories: Directories, *, sync: bool) -> None:
+        """All of it under its temporary name, with its attributes, and durable if asked."""
+        if self.is_small:
+            if not self._temporary:
+                # Of an empty one, or one that was put together from what was there, no last piece came.
+                self._finish(directories, self._memory or b"", sync)
+        else:
+            assert self._file is not None
+            os.ftruncate(self._file, self.size)
+            self._complete(sync)
 
     def place(self, parent: int, *, replace: bool) -> bool:
         """Take the place; False if it is taken and not to be replaced."""
@@ -95,6 +91,28 @@ class Assembly:
                 remove(directories.open(self.directory), self._temporary)
             self._temporary = b""
 
+    def _is_last(self, offset: int, data: bytes) -> bool:
+        with self._lock:
+            if self._memory is None:
+                self._memory = bytearray(self.size)
+            self._memory[offset : offset + len(data)] = data
+            self._left -= len(data)
+            return self._left == 0
+
+    def _finish(self, directories: Directories, content: bytes | bytearray, sync: bool) -> None:
+        _write(self._open(directories.open(self.directory)), content, 0)
+        self._memory = None
+        self._complete(sync)
+
+    def _complete(self, sync: bool) -> None:
+        assert self._file is not None
+        self.failures = set_attributes(self._file, self.node)
+        if sync:
+            os.fsync(self._file)
+            self.is_durable = True
+        # Thousands may be finished before the first takes its place.
+        self._close()
+
     def _open(self, parent: int) -> int:
         self._temporary = temporary_name("").encode()
         self._file = os.open(self._temporary, _NEW, 0o600, dir_fd=parent)
@@ -104,6 +122,13 @@ class Assembly:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _write(file: int, data: bytes | bytearray, offset: int) -> None:
+    rest = memoryview(data)
+    while rest:
+        written = os.pwrite(file, rest, offset)
+        rest, offset = rest[written:], offset + written
 
 
 def place_link(source: int, first: bytes, parent: int, name: bytes, *, replace: bool) -> bool:
@@ -145,11 +170,15 @@ def place(parent: int, temporary: bytes, name: bytes, *, replace: bool) -> bool:
 
 def exists(parent: int, name: bytes) -> bool:
     """Whether anything bears the name."""
+    return status_of(parent, name) is not None
+
+
+def status_of(parent: int, name: bytes) -> os.stat_result | None:
+    """Of what bears the name, links not followed; None for nothing."""
     try:
-        os.stat(name, dir_fd=parent, follow_symlinks=False)
+        return os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
-        return False
-    return True
+        return None
 
 
 def remove(parent: int, name: bytes) -> None:
@@ -158,12 +187,3 @@ def remove(parent: int, name: bytes) -> None:
         os.unlink(name, dir_fd=parent)
     except FileNotFoundError:
         return
-
-
-def is_file(parent: int, name: bytes) -> os.stat_result | None:
-    """The status of a regular file, None for everything else."""
-    try:
-        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    return status if stat.S_ISREG(status.st_mode) else None

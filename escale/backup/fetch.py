@@ -36,6 +36,9 @@ class Range:
         return self.blobs[-1].offset + self.blobs[-1].length - self.offset
 
 
+Places = dict[str, list[PackedBlob]]
+"""Blobs by the pack that they are read from, each once."""
+
 Receiver = Callable[[bytes, bytes], None]
 """Called with a blob's id and its clear, verified bytes; from any thread, several at a time."""
 
@@ -71,6 +74,11 @@ class Fetch:
         through.
         """
         places, failed = self._placed(kind, ids)
+        return failed | self.read(places, receive)
+
+    def read(self, places: Places, receive: Receiver) -> dict[bytes, str]:
+        """The same for blobs whose places are known; what lies there damaged is looked for elsewhere."""
+        failed: dict[bytes, str] = {}
         running: set[Future[dict[bytes, str]]] = set()
         try:
             for one in ranges(places):
@@ -88,8 +96,8 @@ class Fetch:
             wait(running)
         return failed
 
-    def _placed(self, kind: BlobKind, ids: Iterable[bytes]) -> tuple[dict[str, list[PackedBlob]], dict[bytes, str]]:
-        places: dict[str, list[PackedBlob]] = defaultdict(list)
+    def _placed(self, kind: BlobKind, ids: Iterable[bytes]) -> tuple[Places, dict[bytes, str]]:
+        places: Places = defaultdict(list)
         failed = {}
         for blob_id in ids:
             found = self._repository.catalog.find(kind, blob_id)
@@ -139,7 +147,7 @@ class Fetch:
             return objects
 
 
-def ranges(places: dict[str, list[PackedBlob]]) -> Iterator[Range]:
+def ranges(places: Places) -> Iterator[Range]:
     """The requests for these blobs, by pack."""
     for pack, blobs in places.items():
         group: list[PackedBlob] = []

@@ -47,6 +47,11 @@ class PackedBlob:
     length: int
     raw_length: int | None = None
 
+    @property
+    def clear_length(self) -> int:
+        """Of its clear bytes, as far as an index tells."""
+        return self.length - OVERHEAD if self.raw_length is None else self.raw_length
+
 
 _NUMBERS = {(BlobKind.DATA, False): 0, (BlobKind.TREE, False): 1, (BlobKind.DATA, True): 2, (BlobKind.TREE, True): 3}
 _KINDS = {number: kind for (kind, _), number in _NUMBERS.items()}

@@ -3,38 +3,35 @@
 Every byte is verified by the id of its blob before it is written; a file appears under its name when it is whole and
 durable, or not at all.  What is there already is left alone unless the policy says otherwise, and then put aside
 first.  Of a file that is mostly there only what differs is read from the store.
+
+Memory does not grow with the number of files: a batch of them is finished before more are looked at, with the other
+names of their files and the directories that are full by then.  What is remembered to the end is one path of each file
+that has several, and each path that is told in the end.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
-from collections import defaultdict
+import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import LocalError, NoLocalSpace, UserError
 from ..files.directories import Directories
-from ..files.durable import FEW, sync_file_system
+from ..files.durable import sync_file_system
 from ..files.overwrite import Overwrite
-from .assembly import Assembly, exists, is_file, place_link, place_special
+from .assemblies import FILES_MAX, FULL, Assemblies, Piece
+from .assembly import Assembly, exists, place_link, place_special, status_of
 from .attributes import set_attributes
 from .fetch import Fetch
 from .node import Node, NodeType
-from .pack import BlobKind
+from .pack import BlobKind, PackedBlob
 from .repository import Repository
 from .versions import Found
 
-BATCH_FILES = 400
-"""Large files that are open at once; below the usual limit of a process."""
-
-BATCH_BYTES = 64 << 20
-"""Of small files that wait in memory, and of content that is asked for at once."""
-
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @dataclass(slots=True)
@@ -54,13 +51,13 @@ class Restored:
     imperfect: list[tuple[str, str]] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Batch:
-    files: list[Assembly] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
-    wanted: dict[bytes, list[tuple[Assembly, int, int]]] = field(default_factory=lambda: defaultdict(list))
-    bytes: int = 0
-    open: int = 0
+@dataclass(frozen=True, slots=True)
+class _Directory:
+    """`is_new`: we made it, so nothing was in it."""
+
+    path: str
+    node: Node
+    is_new: bool
 
 
 class Restore:
@@ -79,21 +76,22 @@ class Restore:
         put_aside: Callable[[int, bytes, str], None] | None = None,
         report: Callable[[int, int], None] = lambda files, size: None,
     ) -> None:
-        self._repository = repository
+        self._catalog = repository.catalog
         self._target = target
-        self._fetch = fetch
         self._overwrite = overwrite
+        self._replace = overwrite is not Overwrite.NEVER
         self._put_aside = put_aside
         self._report = report
         self._done = Restored()
-        self._directories_to_finish: list[tuple[str, Node]] = []
-        self._links: dict[tuple[int, int], str] = {}
+        self._files = Assemblies(target, fetch)
+        self._filling: list[_Directory] = []
+        self._full: list[_Directory] = []
+        self._firsts: dict[tuple[int, int], str] = {}
         self._linked: list[tuple[str, Node]] = []
-        self._batch = _Batch()
 
     def run(self, found: Iterable[Found]) -> Restored:
-        """Bring these back, each directory before what is in it.  NoLocalSpace if the disk is full, LocalError if it
-        fails altogether."""
+        """Bring these back, each directory before what is in it, and all of that before anything else.  NoLocalSpace
+        if the disk is full, LocalError if it fails altogether."""
         try:
             with Directories(self._target, 0o700) as directories:
                 self._all(directories, found)
@@ -105,238 +103,215 @@ class Restore:
         try:
             for one in found:
                 self._one(directories, one.path, one.node)
-                if self._batch.bytes >= BATCH_BYTES or self._batch.open >= BATCH_FILES:
-                    self._finish_batch(directories)
-            self._finish_batch(directories)
-            self._finish_links(directories)
-            self._finish_directories(directories)
+                if self._files.is_full or len(self._full) + len(self._linked) >= FILES_MAX:
+                    self._finish(directories)
+            self._full += reversed(self._filling)
+            self._finish(directories)
+            sync_file_system(os.fsencode(self._target))
         finally:
-            for file in self._batch.files:
-                file.give_up(directories)
+            self._files.clear(directories)
+            self._files.close()
 
     # --- one node
 
     def _one(self, directories: Directories, path: str, node: Node) -> None:
+        directory, _, name = path.rpartition("/")
+        self._go_to(directory)
         try:
             if node.type is NodeType.DIRECTORY:
-                directories.open(path, make=True)
-                self._directories_to_finish.append((path, node))
+                is_new = self._make(directories, directory, os.fsencode(name), path)
+                self._filling.append(_Directory(path, node, is_new))
                 self._done.directories += 1
-                return
-            self._name(directories, path, node)
+            else:
+                self._name(directories, directory, os.fsencode(name), path, node)
         except OSError as error:
+            self._not_first(path, node)
             self._failed(path, error)
 
-    def _name(self, directories: Directories, path: str, node: Node) -> None:
+    def _go_to(self, directory: str) -> None:
+        """Those directories that this one is not in are full."""
+        while self._filling:
+            here = self._filling[-1].path
+            if directory == here or directory.startswith(f"{here}/"):
+                return
+            self._full.append(self._filling.pop())
+
+    def _make(self, directories: Directories, directory: str, name: bytes, path: str) -> bool:
+        """Whether it was not there before; NotADirectoryError if something else was."""
+        try:
+            os.mkdir(name, 0o700, dir_fd=directories.open(directory, make=True))
+        except FileExistsError:
+            directories.open(path)
+            return False
+        return True
+
+    def _name(self, directories: Directories, directory: str, name: bytes, path: str, node: Node) -> None:
         """A name that is no directory."""
-        directory, name = _split(path)
-        parent = directories.open(directory, make=True)
-        if not self._may_replace(parent, name, node):
+        there = self._there(directories, directory, name)
+        if there is not None and not self._may_replace(there, node):
             self._done.kept.append(path)
         elif node.links > 1 and self._is_linked(path, node):
             return
         elif node.type is NodeType.FILE:
-            self._begin(directories, Assembly(directory, name, node, node.size), path)
+            self._begin(directories, Assembly(path, directory, name, node), there)
         else:
-            self._special(parent, name, path, node)
+            self._special(directories.open(directory, make=True), name, path, node)
+
+    def _there(self, directories: Directories, directory: str, name: bytes) -> os.stat_result | None:
+        """What has the name: nothing in a directory that we made."""
+        if self._filling and self._filling[-1].is_new and self._filling[-1].path == directory:
+            return None
+        return status_of(directories.open(directory, make=True), name)
 
     def _is_linked(self, path: str, node: Node) -> bool:
         """Whether another name of the same file comes back, and this is to be made from it."""
-        first = self._links.setdefault((node.device_id, node.inode), path)
+        first = self._firsts.setdefault((node.device_id, node.inode), path)
         if first != path:
             self._linked.append((path, node))
         return first != path
 
-    def _may_replace(self, parent: int, name: bytes, node: Node) -> bool:
-        if not exists(parent, name):
-            return True
+    def _may_replace(self, there: os.stat_result, node: Node) -> bool:
         if self._overwrite is Overwrite.OLDER:
-            return os.stat(name, dir_fd=parent, follow_symlinks=False).st_mtime_ns < node.mtime_ns
+            return there.st_mtime_ns < node.mtime_ns
         return self._overwrite is Overwrite.ALWAYS
 
     def _special(self, parent: int, name: bytes, path: str, node: Node) -> None:
         self._keep(parent, name, path)
-        failures = place_special(parent, name, node, replace=self._overwrite is not Overwrite.NEVER)
+        failures = place_special(parent, name, node, replace=self._replace)
         if failures is None:
+            self._not_first(path, node)
             self._done.kept.append(path)
         else:
             self._counted(path, 0, failures)
 
     # --- files
 
-    def _begin(self, directories: Directories, file: Assembly, path: str) -> None:
+    def _begin(self, directories: Directories, file: Assembly, there: os.stat_result | None) -> None:
         """Ask for the content of a file, but for what an older one has at the same places."""
-        wanted = self._content(file)
-        file.begin(directories)
+        pieces = self._pieces(file)
+        old = _opened(directories, file) if pieces and there is not None and stat.S_ISREG(there.st_mode) else None
         try:
-            old = is_file(directories.open(file.directory), file.name) if wanted else None
+            if old is not None and _has_all(old, file, pieces):
+                self._counted(file.path, file.size, set_attributes(old, file.node))
+                self._done.here += file.size
+                return
+            self._files.begin(directories, file)
             if old is not None:
-                wanted = self._reused(directories, file, wanted)
-                if not wanted and old.st_size == file.size:
-                    self._leave(directories, file, path)
-                    return
-        except BaseException:
-            file.give_up(directories)
-            raise
-        self._batch.files.append(file)
-        self._batch.paths.append(path)
-        self._batch.bytes += file.in_memory
-        self._batch.open += not file.in_memory
-        for blob_id, place, length in wanted:
-            self._batch.wanted[blob_id].append((file, place, length))
-            self._batch.bytes += 0 if file.in_memory else length
-            if self._batch.bytes >= BATCH_BYTES and not file.in_memory:
-                self._fetch_wanted()
+                pieces = self._reused(directories, file, old, pieces)
+        finally:
+            if old is not None:
+                os.close(old)
+        self._files.ask(file, pieces)
 
-    def _content(self, file: Assembly) -> list[tuple[bytes, int, int]]:
-        """Id, place and length of each part of a file; it is missing where they are not known."""
-        wanted, offset = [], 0
+    def _pieces(self, file: Assembly) -> list[Piece]:
+        """What a file consists of; it is missing where that is not known."""
+        pieces: list[Piece] = []
+        offset = 0
         for text in file.node.content:
-            blob_id = bytes.fromhex(text)
-            length = self._repository.length_of(BlobKind.DATA, blob_id)
-            if length is None:
+            found = self._catalog.find(BlobKind.DATA, bytes.fromhex(text))
+            if not found:
                 file.missing = f"no index lists blob {text[:12]}"
                 return []
-            wanted.append((blob_id, offset, length))
-            offset += length
+            pack, place = found[0]
+            pieces.append((pack, place, offset))
+            offset += place.clear_length
         if offset != file.size:
             file.missing = "its parts do not make its size"
             return []
-        return wanted
+        return pieces
 
-    def _leave(self, directories: Directories, file: Assembly, path: str) -> None:
-        """The file that is there has this content already."""
-        file.give_up(directories)
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        target = os.open(file.name, flags, dir_fd=directories.open(file.directory))
-        try:
-            self._counted(path, file.size, set_attributes(target, file.node))
-        finally:
-            os.close(target)
-
-    def _reused(
-        self, directories: Directories, file: Assembly, wanted: list[tuple[bytes, int, int]]
-    ) -> list[tuple[bytes, int, int]]:
+    def _reused(self, directories: Directories, file: Assembly, old: int, pieces: list[Piece]) -> list[Piece]:
         """Take what is the same at the same place in the file that is there; returns the rest."""
         left = []
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        try:
-            descriptor = os.open(file.name, flags, dir_fd=directories.open(file.directory))
-        except PermissionError:
-            return wanted
-        with open(descriptor, "rb", buffering=0) as old:
-            for blob_id, offset, length in wanted:
-                piece = os.pread(old.fileno(), length, offset)
-                if hashlib.sha256(piece).digest() == blob_id:
-                    file.write(offset, piece)
-                    self._done.here += length
-                else:
-                    left.append((blob_id, offset, length))
+        for pack, place, offset in pieces:
+            content = _same(old, place, offset)
+            if content is None:
+                left.append((pack, place, offset))
+            else:
+                self._files.write(directories, file, offset, content)
+                self._done.here += len(content)
         return left
 
-    def _fetch_wanted(self) -> None:
-        wanted, self._batch.wanted = self._batch.wanted, defaultdict(list)
-        self._batch.bytes = 0
-
-        def receive(blob_id: bytes, clear: bytes) -> None:
-            for file, offset, length in wanted[blob_id]:
-                self._receive(file, offset, length, clear)
-
-        for blob_id, reason in self._fetch.blobs(BlobKind.DATA, wanted, receive).items():
-            for file, _, _ in wanted[blob_id]:
-                file.missing = reason
-
-    def _receive(self, file: Assembly, offset: int, length: int, clear: bytes) -> None:
-        """What goes wrong here is the trouble of this file, whichever one is at hand elsewhere."""
-        try:
-            file.write(offset, clear)
-        except OSError as error:
-            if error.errno in _FULL:
-                raise self._trouble(error) from error
-            file.missing = error.strerror or str(error)
-        if len(clear) != length:
-            file.missing = "an index tells a wrong length of one of its parts"
-
-    def _finish_batch(self, directories: Directories) -> None:
-        """All files that were begun: content, attributes, durable, name."""
-        self._fetch_wanted()
-        batch, self._batch = self._batch, _Batch()
-        few = len(batch.files) <= FEW
-        whole: list[tuple[Assembly, str, list[str]]] = []
-        try:
-            for file, path in zip(batch.files, batch.paths, strict=True):
+    def _finish(self, directories: Directories) -> None:
+        """All that was begun, and what had to wait for it."""
+        while True:
+            for file in self._files.finish(directories):
                 if file.missing:
-                    self._done.missing.append((path, file.missing))
-                    continue
-                try:
-                    whole.append((file, path, file.finish(directories, sync=few)))
-                except OSError as error:
-                    self._failed(path, error)
-            if not few:
-                sync_file_system(os.fsencode(self._target))
-            for file, path, failures in whole:
-                self._place(directories, file, path, failures)
-        finally:
-            for file in batch.files:
-                file.give_up(directories)
+                    self._done.missing.append((file.path, file.missing))
+                if file.missing or not self._is_placed(directories, file):
+                    self._not_first(file.path, file.node)
+            self._files.clear(directories)
+            if not self._linked:
+                break
+            linked, self._linked = self._linked, []
+            begun: set[str] = set()
+            for path, node in linked:
+                self._one_more_name(directories, path, node, begun)
+        self._finish_directories(directories)
 
-    def _place(self, directories: Directories, file: Assembly, path: str, failures: list[str]) -> None:
+    def _is_placed(self, directories: Directories, file: Assembly) -> bool:
         try:
             parent = directories.open(file.directory)
-            self._keep(parent, file.name, path)
-            if file.place(parent, replace=self._overwrite is not Overwrite.NEVER):
-                self._counted(path, file.size, failures)
-            else:
-                self._done.kept.append(path)
+            self._keep(parent, file.name, file.path)
+            if file.place(parent, replace=self._replace):
+                self._counted(file.path, file.size, file.failures)
+                return True
+            self._done.kept.append(file.path)
         except OSError as error:
+            self._failed(file.path, error)
+        return False
+
+    # --- names of one file
+
+    def _one_more_name(self, directories: Directories, path: str, node: Node, begun: set[str]) -> None:
+        """Where the first name did not come back this one brings the content, and those after it wait for it."""
+        directory, _, text = path.rpartition("/")
+        name = os.fsencode(text)
+        first = self._firsts.get((node.device_id, node.inode))
+        try:
+            if first is None:
+                begun.add(path)
+                self._name(directories, directory, name, path, node)
+            elif first in begun:
+                self._linked.append((path, node))
+            else:
+                self._link(directories, first, directory, name, path, node)
+        except OSError as error:
+            self._not_first(path, node)
             self._failed(path, error)
 
-    # --- the end
-
-    def _finish_links(self, directories: Directories) -> None:
-        lost = self._not_back()
-        for path, node in self._linked:
-            first = self._links[node.device_id, node.inode]
-            try:
-                if first in lost:
-                    # Then this name brings the content.
-                    self._links[node.device_id, node.inode] = path
-                    self._name(directories, path, node)
-                    self._finish_batch(directories)
-                    lost = self._not_back()
-                else:
-                    self._link(directories, first, path, node)
-            except OSError as error:
-                self._failed(path, error)
-
-    def _not_back(self) -> set[str]:
-        return {*self._done.kept, *(path for path, _ in self._done.missing)}
-
-    def _link(self, directories: Directories, first: str, path: str, node: Node) -> None:
-        there, first_name = _split(first)
+    def _link(self, directories: Directories, first: str, directory: str, name: bytes, path: str, node: Node) -> None:
+        there, _, first_name = first.rpartition("/")
         source = os.dup(directories.open(there))
         try:
-            directory, name = _split(path)
             parent = directories.open(directory, make=True)
-            if self._may_replace(parent, name, node):
+            status = status_of(parent, name)
+            if status is None or self._may_replace(status, node):
                 self._keep(parent, name, path)
-                if place_link(source, first_name, parent, name, replace=self._overwrite is not Overwrite.NEVER):
+                if place_link(source, os.fsencode(first_name), parent, name, replace=self._replace):
                     self._counted(path, 0, [])
                     return
             self._done.kept.append(path)
         finally:
             os.close(source)
 
+    def _not_first(self, path: str, node: Node) -> None:
+        """No other name is to be made from this one."""
+        if node.links > 1 and self._firsts.get((node.device_id, node.inode)) == path:
+            del self._firsts[node.device_id, node.inode]
+
+    # --- the end
+
     def _finish_directories(self, directories: Directories) -> None:
         """What is in a directory changes its times, so they come last, the deepest first."""
-        for path, node in reversed(self._directories_to_finish):
+        for one in self._full:
             try:
-                failures = set_attributes(directories.open(path), node)
+                failures = set_attributes(directories.open(one.path), one.node)
                 if failures:
-                    self._done.imperfect.append((path, ", ".join(failures)))
+                    self._done.imperfect.append((one.path, ", ".join(failures)))
             except OSError as error:
-                self._failed(path, error)
-        sync_file_system(os.fsencode(self._target))
+                self._failed(one.path, error)
+        self._full.clear()
 
     def _keep(self, parent: int, name: bytes, path: str) -> None:
         if self._put_aside is not None and exists(parent, name):
@@ -350,15 +325,31 @@ class Restore:
         self._report(self._done.files, self._done.bytes)
 
     def _failed(self, path: str, error: OSError) -> None:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise self._trouble(error) from error
         self._done.missing.append((path, error.strerror or str(error)))
 
     def _trouble(self, error: OSError) -> UserError:
-        kind = NoLocalSpace if error.errno in _FULL else LocalError
+        kind = NoLocalSpace if error.errno in FULL else LocalError
         return kind(path=str(self._target), reason=error.strerror or str(error))
 
 
-def _split(path: str) -> tuple[str, bytes]:
-    directory, name = os.path.split(path)
-    return directory, os.fsencode(name)
+def _opened(directories: Directories, file: Assembly) -> int | None:
+    """What is in the place of a file, open; None if it may not be read."""
+    try:
+        return os.open(file.name, _READ, dir_fd=directories.open(file.directory))
+    except PermissionError:
+        return None
+
+
+def _has_all(old: int, file: Assembly, pieces: Iterable[Piece]) -> bool:
+    """Whether an open file has this content."""
+    if os.fstat(old).st_size != file.size:
+        return False
+    return all(_same(old, place, offset) is not None for _, place, offset in pieces)
+
+
+def _same(old: int, place: PackedBlob, offset: int) -> bytes | None:
+    """The content of a blob, if an open file has it there."""
+    content = os.pread(old, place.clear_length, offset)
+    return content if hashlib.sha256(content).digest() == place.id else None

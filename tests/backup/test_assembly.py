@@ -28,7 +28,8 @@ def directories(tmp_path: Path) -> Iterator[Directories]:
 
 
 def assembly(size: int, name: bytes = b"file") -> Assembly:
-    return Assembly("sub", name, node("file", NodeType.FILE, mode=0o640, size=size), size)
+    path = f"sub/{os.fsdecode(name)}"
+    return Assembly(path, "sub", name, node("file", NodeType.FILE, mode=0o640, size=size))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -40,8 +41,9 @@ def test_pieces_of_any_order_make_a_file(directories, tmp_path, size, sync):
     starts = [*range(0, size, 99_999)]
     random.Random(1).shuffle(starts)
     for start in starts:
-        file.write(start, content[start : start + 99_999])
-    assert file.finish(directories, sync=sync) == []
+        file.write(directories, start, content[start : start + 99_999], sync=sync)
+    file.finish(directories, sync=sync)
+    assert (file.failures, file.is_durable) == ([], sync)
     assert not (tmp_path / "sub/file").exists()
     assert file.place(directories.open("sub"), replace=False)
     file.give_up(directories)
@@ -56,7 +58,7 @@ def test_pieces_of_any_order_make_a_file(directories, tmp_path, size, sync):
 def test_what_is_given_up_leaves_nothing(directories, tmp_path, size, is_finished):
     file = assembly(size)
     file.begin(directories)
-    file.write(0, b"x" * min(size, 10))
+    file.write(directories, 0, b"x" * min(size, 10), sync=False)
     if is_finished:
         file.finish(directories, sync=False)
     for _ in range(2):
@@ -76,8 +78,8 @@ def test_zeros_take_no_room_in_a_large_file(directories, tmp_path):
     file = assembly(64 << 20)
     file.begin(directories)
     for start in range(0, 64 << 20, 8 << 20):
-        file.write(start, bytes(8 << 20))
-    file.write(5 << 20, b"an island")
+        file.write(directories, start, bytes(8 << 20), sync=False)
+    file.write(directories, 5 << 20, b"an island", sync=False)
     file.finish(directories, sync=True)
     file.place(directories.open("sub"), replace=False)
     status = (tmp_path / "sub/file").stat()
@@ -90,7 +92,7 @@ def test_a_name_that_is_taken(directories, tmp_path, size):
     for replace, expected in ((False, b"mine"), (True, b"x" * size)):
         file = assembly(size)
         file.begin(directories)
-        file.write(0, b"x" * size)
+        file.write(directories, 0, b"x" * size, sync=False)
         file.finish(directories, sync=False)
         assert file.place(directories.open("sub"), replace=replace) is replace
         file.give_up(directories)

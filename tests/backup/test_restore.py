@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from escale.backup import assemblies, restore
 from escale.backup.assembly import SMALL_BYTES
 from escale.backup.fetch import Fetch
 from escale.backup.index import IndexFile
@@ -111,6 +112,13 @@ def test_everything_that_a_version_holds_comes_back(place, tmp_path, target):
     assert (target / "second name").stat().st_ino == (target / "deep/small").stat().st_ino
     assert (target / "deep/small").stat().st_nlink == 3
     assert (target / "sparse").stat().st_blocks * 512 < 1 << 20
+
+
+@pytest.mark.parametrize("files_max", [1, 2, 3, 5])
+def test_everything_comes_back_however_few_are_begun_at_a_time(place, tmp_path, target, monkeypatch, files_max):
+    for module in (assemblies, restore):
+        monkeypatch.setattr(module, "FILES_MAX", files_max)
+    test_everything_that_a_version_holds_comes_back(place, tmp_path, target)
 
 
 def test_what_belongs_to_a_directory_is_given_when_it_is_full(maker, place, target):
@@ -274,6 +282,23 @@ def test_a_second_name_is_never_given_to_a_file_of_the_users(maker, place, targe
     assert (target / "b").stat().st_ino == (target / "c").stat().st_ino
 
 
+def test_the_first_name_is_taken_while_its_content_is_on_its_way(maker, place, target):
+    tree = tree_of(maker, *linked(maker.file("x", b"saved"), "a", "b", "c", "d"))
+    repository = opened(place)
+    with Fetch(repository, 1) as fetch:
+
+        def found():
+            for one in Versions(repository).walk(tree):
+                if one.path == "b":
+                    (target / "a").write_bytes(b"mine")
+                yield one
+
+        done = Restore(repository, target, fetch).run(found())
+    assert (done.kept, done.missing, done.files) == (["a"], [], 3)
+    assert (target / "a").read_bytes() == b"mine"
+    assert [((target / name).read_bytes(), (target / name).stat().st_nlink) for name in "bcd"] == [(b"saved", 3)] * 3
+
+
 def test_the_first_name_cannot_be_made(maker, place, target):
     one, other = linked(maker.file("x", b"saved"), "x", "z")
     tree = tree_of(maker, maker.directory("sub", one), other)
@@ -297,6 +322,22 @@ def test_names_of_one_file_whose_content_is_lost(maker, place, target):
     assert sorted(path for path, _ in done.missing) == ["a", "b"]
     assert all("abababababab" in reason for _, reason in done.missing)
     assert names(target) == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_each_name_in_turn_is_the_first_that_can_be_made(maker, place, target, times, monkeypatch):
+    """Files in the way of directories; small batches, so that names meet in the same one and in later ones."""
+    monkeypatch.setattr(assemblies, "FILES_MAX", times)
+    ones = linked(maker.file("x", b"saved"), *"abcdef")
+    lost = [maker.directory(f"0-{one.name}", one) for one in ones[:3]]
+    tree = tree_of(maker, *(maker.directory(f"{one.name}-there", one) for one in ones[3:]), *lost)
+    for one in lost:
+        (target / one.name).write_bytes(b"in the way")
+    done = restored(place, tree, target)
+    assert (done.files, len(done.missing)) == (3, 6)
+    paths = [target / f"{name}-there" / name for name in "def"]
+    assert all(path.read_bytes() == b"saved" and path.stat().st_nlink == 3 for path in paths)
+    assert all(path.parent.stat().st_mtime_ns == TIME_NS for path in paths)
 
 
 @pytest.mark.parametrize("times", [1, 2])
