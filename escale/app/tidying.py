@@ -44,10 +44,10 @@ def tidy(
 
     What was marked some time ago goes only while nobody else is at work; `in_use` is told if somebody is.
     """
-    with locked(repository, machine, clock, exclusive=False):
-        forget(repository, plan, vault.heads(repository, machine, clock), is_approved=is_approved)
     work = Prune(repository, machine, clock, connections=vault.connections)
-    done = work.mark()
+    with locked(repository, machine, clock, exclusive=False) as lock:
+        forget(repository, plan, vault.heads(repository, machine, clock), is_approved=is_approved)
+        done = work.mark(lock)
     try:
         return done if done.damage else work.sweep()
     except RepositoryLocked as error:

@@ -7,8 +7,10 @@ so that a repository with millions of blobs takes no memory, and an index file t
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -40,6 +42,15 @@ _TOGETHER = (8, 40, 200)
 """How many ids are in one question: SQLite knows the question already if it is always as long."""
 
 _KIND = {number: kind for kind, number in _NUMBER.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """Bytes of packs that are needed, `in_all` whether others have the same or not; `once`: what several hold is
+    counted at one of them only."""
+
+    in_all: dict[str, int]
+    once: dict[str, int]
 
 
 class Catalog:
@@ -205,23 +216,24 @@ class Catalog:
         rows = self._rows(f"SELECT kind, id FROM needs WHERE NOT EXISTS ({_HELD})")
         return [(_KIND[kind], blob_id) for kind, blob_id in rows]
 
-    def needed_bytes(self) -> dict[str, int]:
-        """Of each holder, how much of it is needed, whether others have it as well or not."""
-        return self._needed_bytes("blobs.pack IN (SELECT pack FROM holders)")
-
-    def needed_bytes_once(self) -> dict[str, int]:
-        """The same, but what several hold is counted at one of them only."""
-        return self._needed_bytes(
-            "blobs.pack = (SELECT MIN(other.pack) FROM blobs AS other JOIN holders USING (pack)"
-            " WHERE other.id = needs.id AND other.kind = needs.kind)"
+    def needed_bytes(self) -> Needed:
+        """How much of each holder is needed."""
+        # In the order of ids: both tables are read from their beginnings to their ends.
+        statement = (
+            "SELECT needs.id, needs.kind, blobs.pack, blobs.length FROM needs CROSS JOIN blobs USING (id, kind)"
+            " ORDER BY needs.id, needs.kind, blobs.pack"
         )
-
-    def _needed_bytes(self, condition: str) -> dict[str, int]:
-        rows = self._rows(
-            "SELECT name, SUM(blobs.length) FROM needs JOIN blobs USING (id, kind) JOIN packs ON number = blobs.pack"
-            f" WHERE {condition} GROUP BY blobs.pack"
-        )
-        return {name.hex(): size for name, size in rows}
+        in_all, once, last = Counter[int](), Counter[int](), None
+        with self._lock, self._errors():
+            names = {row[0]: row[1].hex() for row in self._database.execute("SELECT number, name FROM packs")}
+            holders = {row[0] for row in self._database.execute("SELECT pack FROM holders")}
+            for blob_id, kind, pack, length in self._database.execute(statement):
+                if pack in holders:
+                    in_all[pack] += length
+                    if (blob_id, kind) != last:
+                        once[pack] += length
+                        last = (blob_id, kind)
+        return Needed(*({names[pack]: size for pack, size in found.items()} for found in (in_all, once)))
 
     def needed_blobs_of(self, pack: str) -> list[tuple[BlobKind, bytes]]:
         """What is needed of a pack and held by nobody."""

@@ -108,7 +108,7 @@ class Check:
     def run(self, share: float = 0.0, heads: Heads | None = None) -> Checked:
         """`share`: of the packs that are read to their ends, 0 to 1; `heads`: whose memory is compared, and grows."""
         with Fetch(self._repository, self._connections) as fetch:
-            reached = reach(self._repository, fetch, self._tell)
+            reached = reach(self._repository, fetch, self._tell, is_strict=True)
         self._done.versions, self._done.packs = len(reached.snapshots), len(reached.packs)
         self._identity()
         known = self._repository.read_back(sorted(self._repository.catalog.index_names()))

@@ -10,8 +10,8 @@ A pack that was put since the oldest writer at work began is not marked: what wi
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -75,6 +75,7 @@ class Prune:
         self._doomed = Doomed(repository, clock)
         self._done = Pruned()
         self._read: set[str] = set()
+        self._reached: Reached | None = None
 
     def run(self) -> Pruned:
         """Both steps; RepositoryLocked if somebody works alone, or if there is something to delete and somebody works.
@@ -88,12 +89,15 @@ class Prune:
 
     # --- the first step
 
-    def mark(self) -> Pruned:
-        """Mark what is not needed."""
-        with self._held(exclusive=False) as lock, Fetch(self._repository, self._connections) as fetch:
+    def mark(self, held: RepositoryLock | None = None) -> Pruned:
+        """Mark what is not needed; with this shared lock, if there is one already."""
+        with (
+            nullcontext(held) if held else self._held(exclusive=False) as lock,
+            Fetch(self._repository, self._connections) as fetch,
+        ):
             # Who is at work is looked for before versions are: who is done since has written his.
             since = others_since(self._repository, self._machine, self._clock, lock)
-            reached = reach(self._repository, fetch, lock.renew)
+            reached = self._reach(fetch, lock)
             if self._is_damaged(reached):
                 return self._done
             marked = doomed(self._repository) & set(reached.packs)
@@ -128,11 +132,12 @@ class Prune:
             catalog.hold(whole)
             catalog.let_go(marked | damaged)
             wasteful = set[str]()
-            # Packs that are full of what is needed are the last to go because others have the same.
-            for needed_bytes in (catalog.needed_bytes, catalog.needed_bytes_once):
-                needed = needed_bytes()
-                left = settled - marked - wasteful
-                wasteful |= {pack for pack in left if needed.get(pack, 0) <= (1 - WASTE_MAX) * reached.packs[pack]}
+            needed = catalog.needed_bytes()
+            wasteful = _wasteful(needed.in_all, settled - marked, reached.packs)
+            catalog.let_go(wasteful)
+            if needed.once != needed.in_all:
+                # Packs that are full of what is needed are the last to go because others have the same.
+                wasteful |= _wasteful(catalog.needed_bytes().once, settled - marked - wasteful, reached.packs)
                 catalog.let_go(wasteful)
             found = self._damaged(marked | wasteful, lock)
             if not found:
@@ -198,7 +203,7 @@ class Prune:
             old = self._old_marks(lock)
             if not old:
                 return self._done
-            reached = reach(self._repository, fetch, lock.renew)
+            reached = self._reach(fetch, lock)
             if self._is_damaged(reached):
                 return self._done
             self._repository.catalog.let_go(old)
@@ -234,6 +239,10 @@ class Prune:
 
     # --- both
 
+    def _reach(self, fetch: Fetch, lock: RepositoryLock) -> Reached:
+        self._reached = reach(self._repository, fetch, lock.renew, before=self._reached)
+        return self._reached
+
     def _spare(self, pack: str) -> None:
         self._doomed.spare(pack)
         self._repository.missing.discard(pack)
@@ -246,6 +255,10 @@ class Prune:
 
     def _held(self, *, exclusive: bool) -> AbstractContextManager[RepositoryLock]:
         return locked(self._repository, self._machine, self._clock, exclusive=exclusive)
+
+
+def _wasteful(needed: Mapping[str, int], candidates: Iterable[str], sizes: Mapping[str, int]) -> set[str]:
+    return {pack for pack in candidates if needed.get(pack, 0) <= (1 - WASTE_MAX) * sizes[pack]}
 
 
 def _adder(writer: Writer, mutex: Lock, kind: BlobKind) -> Receiver:

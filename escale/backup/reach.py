@@ -12,10 +12,13 @@ from .objects import Kind
 from .pack import BlobKind
 from .repository import Repository
 from .snapshot import Snapshot
-from .tree import decode_tree
+from .tree import decode_needs, decode_tree
 
-BATCH_TREES = 20_000
-"""Asked for at once: many lie beside each other, and what waits takes some megabytes."""
+BATCH_TREES = 4_000
+"""Asked for at once: many lie beside each other, and what waits for them takes a few megabytes."""
+
+TOGETHER_IDS = 50_000
+"""Of contents, noted at once and in order: ten times as fast as one by one, for some megabytes."""
 
 
 @dataclass(slots=True)
@@ -31,6 +34,11 @@ class Reached:
     snapshots_damaged: list[PeerError] = field(default_factory=list)
     trees_damaged: dict[bytes, str] = field(default_factory=dict)
     lost: list[tuple[BlobKind, bytes]] = field(default_factory=list)
+
+    @property
+    def trees(self) -> set[bytes]:
+        """Those at the tops of the versions."""
+        return {bytes.fromhex(snapshot.tree) for snapshot in self.snapshots}
 
     @property
     def is_complete(self) -> bool:
@@ -51,11 +59,20 @@ class Unreadable(PeerError):
     advice = "Which versions and files it concerns:    escalectl backup check"
 
 
-def reach(repository: Repository, fetch: Fetch, tell: Callable[[], None]) -> Reached:
+def reach(
+    repository: Repository,
+    fetch: Fetch,
+    tell: Callable[[], None],
+    *,
+    is_strict: bool = False,
+    before: Reached | None = None,
+) -> Reached:
     """Look at everything.  The catalog knows afterwards what is needed, and who holds it.
 
     In the order of readers: versions, then the index, then packs; so what a version needs that is written meanwhile
-    is not taken for lost.  `tell` is called every now and then.
+    is not taken for lost.  `tell` is called every now and then.  `is_strict`: a directory counts as damaged, too, if
+    anything in it is not as it has to be to be restored.  `before`: what was found with this catalog last; what a
+    version needs never changes, so then only new versions are read.
     """
     found = Reached()
     for one in repository.snapshots():
@@ -67,10 +84,11 @@ def reach(repository: Repository, fetch: Fetch, tell: Callable[[], None]) -> Rea
     for blob in repository.objects.list(Kind.PACK):
         found.packs[blob.name], found.mtimes[blob.name] = blob.size, blob.mtime
     catalog = repository.catalog
-    catalog.forget_needs()
+    if before is None or not before.is_complete or not before.trees <= found.trees:
+        catalog.forget_needs()
+    catalog.let_go(catalog.packs())
     catalog.hold(whole_packs(repository, found.packs))
-    trees = catalog.need(BlobKind.TREE, {bytes.fromhex(snapshot.tree) for snapshot in found.snapshots})
-    _Descent(repository, fetch, tell, found).run(trees)
+    _Descent(repository, fetch, tell, found, is_strict).run(catalog.need(BlobKind.TREE, found.trees))
     found.lost = catalog.unheld()
     return found
 
@@ -84,34 +102,60 @@ def whole_packs(repository: Repository, listed: dict[str, int]) -> list[str]:
 
 
 class _Descent:
-    """From trees to what is below them, one level at a time."""
+    """From trees to what is below them, some thousands at a time.
 
-    def __init__(self, repository: Repository, fetch: Fetch, tell: Callable[[], None], found: Reached) -> None:
+    `is_strict`: whether a directory has to be right in everything, or only in what it needs.
+    """
+
+    def __init__(
+        self, repository: Repository, fetch: Fetch, tell: Callable[[], None], found: Reached, is_strict: bool
+    ) -> None:
         self._catalog = repository.catalog
         self._where = repository.objects.url
         self._fetch = fetch
         self._tell = tell
         self._found = found
+        self._is_strict = is_strict
         self._lock = Lock()
-        self._below: list[bytes] = []
+        self._sound: set[bytes] = set()
+        self._data: set[bytes] = set()
+        self._below: set[bytes] = set()
 
     def run(self, trees: Sequence[bytes]) -> None:
         waiting = [*trees]
         while waiting:
             batch = [waiting.pop() for _ in range(min(BATCH_TREES, len(waiting)))]
-            self._below = []
-            self._found.trees_damaged |= self._fetch.blobs(BlobKind.TREE, batch, self._receive)
-            waiting += self._below
+            waiting += self._step(batch)
             self._tell()
+        self._catalog.need(BlobKind.DATA, sorted(self._data))
+
+    def _step(self, batch: list[bytes]) -> list[bytes]:
+        """Of these trees; returns those below them that are new."""
+        self._below = set()
+        self._sound = self._catalog.sound(batch) if self._is_strict else set(batch)
+        self._found.trees_damaged |= self._fetch.blobs(BlobKind.TREE, batch, self._receive)
+        if self._is_strict:
+            self._catalog.remember_sound(sorted({*batch} - self._sound - self._found.trees_damaged.keys()))
+        return self._catalog.need(BlobKind.TREE, sorted(self._below))
 
     def _receive(self, tree: bytes, clear: bytes) -> None:
         try:
-            nodes = decode_tree(clear, f"{self._where}, tree {tree.hex()[:12]}")
+            needs_of = decode_needs if tree in self._sound else _strict_needs
+            data, below = needs_of(clear, f"{self._where}, tree {tree.hex()[:12]}")
         except PeerError as error:
             with self._lock:
                 self._found.trees_damaged[tree] = str(error)
             return
-        self._catalog.need(BlobKind.DATA, {bytes.fromhex(text) for node in nodes for text in node.content})
-        below = self._catalog.need(BlobKind.TREE, {bytes.fromhex(node.subtree) for node in nodes if node.subtree})
         with self._lock:
-            self._below += below
+            self._below |= below
+            self._data |= data
+            if len(self._data) < TOGETHER_IDS:
+                return
+            many, self._data = self._data, set()
+        self._catalog.need(BlobKind.DATA, sorted(many))
+
+
+def _strict_needs(clear: bytes, where: str) -> tuple[set[bytes], set[bytes]]:
+    nodes = decode_tree(clear, where)
+    data = {bytes.fromhex(text) for node in nodes for text in node.content}
+    return data, {bytes.fromhex(node.subtree) for node in nodes if node.subtree}

@@ -16,6 +16,8 @@ the name of an attribute such bytes are lost, with restic as with us."""
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
+_ID_BYTES = 32
+
 EMPTY_TREE = b'{"nodes":[]}\n'
 
 
@@ -33,6 +35,27 @@ def decode_tree(clear: bytes, where: str) -> list[Node]:
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise Corrupt(where=where, reason="it is not a directory of a version") from error
     return nodes
+
+
+def decode_needs(clear: bytes, where: str) -> tuple[set[bytes], set[bytes]]:
+    """The ids of the contents and of the directories that a directory names; Corrupt if it does not tell.
+
+    In a third of the time that `decode_tree` takes: whoever only asks this does not need the rest to be right.
+    """
+    try:
+        nodes = json.loads(clear)["nodes"] or ()
+        data = [text for node in nodes for text in node.get("content") or ()]
+        return _raw_ids(data), _raw_ids([node["subtree"] for node in nodes if node.get("subtree")])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Corrupt(where=where, reason="it is not a directory of a version") from error
+
+
+def _raw_ids(texts: list[str]) -> set[bytes]:
+    """All at once, for there are many."""
+    raw = bytes.fromhex("".join(texts))
+    if len(raw) != _ID_BYTES * len(texts) or any(len(text) != 2 * _ID_BYTES for text in texts):
+        raise ValueError("an id is none")
+    return {raw[start : start + _ID_BYTES] for start in range(0, len(raw), _ID_BYTES)}
 
 
 def _check(nodes: Sequence[Node]) -> None:

@@ -76,12 +76,23 @@ def test_what_is_needed_and_held(catalog):
     assert catalog.needed_blobs_of(name(1)) == [(DATA, blob(2).id)]
     assert catalog.other_holders(name(1)) == {name(3)}
     catalog.hold([name(1)])
-    assert catalog.needed_bytes() == {name(1): 101 + 102, name(3): 101}
-    assert catalog.needed_bytes_once() == {name(1): 101 + 102}
+    needed = catalog.needed_bytes()
+    assert needed.in_all == {name(1): 101 + 102, name(3): 101}
+    assert needed.once == {name(1): 101 + 102}
     catalog.let_go([name(1), name(3)])
     assert len(catalog.unheld()) == 3
     catalog.forget_needs()
     assert catalog.unheld() == []
+
+
+def test_trees_that_are_sound_are_remembered_as_long_as_an_index_lists_them(catalog):
+    trees = [blob(3).id, blob(4).id]
+    assert catalog.sound(trees) == set()
+    catalog.remember_sound(trees)
+    catalog.remember_sound(trees)
+    assert catalog.sound([*trees, bytes(32)]) == {*trees}
+    catalog.remove([name(999)])
+    assert catalog.sound(trees) == {blob(3).id}
 
 
 def test_a_note_is_lost_with_what_it_told_of(catalog):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -402,3 +404,23 @@ def test_what_a_check_found_is_healed_by_the_next_run(folder, tmp_path):
     assert all(pack[:12] in told for pack in found.salvage)
     after = Check(place.repository(tmp_path), connections=1, rng=random.Random(1)).run(1.0)
     assert not any(damage.touched for damage in after.damage)
+
+
+def test_a_directory_that_cannot_be_restored_is_told_each_time_and_prune_knows_what_it_needs(folder, tmp_path):
+    place = made()
+    saved = place.save(folder).snapshot
+    repository = place.repository(tmp_path)
+    repository.refresh()
+    with Writer(repository, 1, 1) as writer:
+        text = b'{"nodes":[{"name":"a","type":"fifo","mtime":"at noon"}]}'
+        tree = hashlib.sha256(text).digest()
+        writer.add(BlobKind.TREE, text)
+        writer.flush()
+    repository.write_snapshot(replace(saved, tree=tree.hex()))
+    for _ in range(2):
+        again = place.repository(tmp_path)
+        again.refresh()
+        (damage,) = Check(again, connections=1).run().damage
+        assert tree.hex()[:12] in str(damage.error)
+        assert [touched.path for touched in damage.touched] == ["/"]
+    assert not prune(place).damage

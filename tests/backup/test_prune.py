@@ -434,4 +434,61 @@ def test_everything_that_is_needed_is_known(tmp_path):
     with Fetch(repository, 1) as fetch:
         reached = reach(repository, fetch, lambda: None)
     assert reached.is_complete
-    assert set(repository.catalog.needed_bytes()) == repository.catalog.packs()
+    assert repository.catalog.needed_bytes().once.keys() == repository.catalog.packs()
+
+
+def spoil_trees(place: Place) -> None:
+    """Every pack of directories stays as long as it is, and cannot be read any more."""
+    repository = place.repository()
+    repository.refresh()
+    for pack in repository.catalog.packs():
+        if repository.catalog.blobs_of(pack)[0].kind is BlobKind.TREE:
+            place.damage(f"data/{pack[:2]}/{pack}", "flipped")
+
+
+def test_what_a_version_needs_is_read_once(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1, 2)
+    place.save(folder)
+    repository = place.repository()
+    with Fetch(repository, 1) as fetch:
+        before = reach(repository, fetch, lambda: None)
+        needed = repository.catalog.needed_bytes()
+        spoil_trees(place)
+        fill(folder, 1, 3)
+        place.save(folder)
+        again = reach(repository, fetch, lambda: None, before=before)
+        assert again.is_complete and len(again.snapshots) == 2
+        assert repository.catalog.needed_bytes().in_all.items() > needed.in_all.items()
+        assert reach(repository, fetch, lambda: None).trees_damaged
+
+
+def test_a_version_that_went_meanwhile_needs_nothing_any_more(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1, 2)
+    first = place.save(folder).snapshot
+    fill(folder, 3)
+    place.save(folder)
+    repository = place.repository()
+    with Fetch(repository, 1) as fetch:
+        before = reach(repository, fetch, lambda: None)
+        most = sum(repository.catalog.needed_bytes().once.values())
+        drop(place, first)
+        assert reach(repository, fetch, lambda: None, before=before).is_complete
+    assert sum(repository.catalog.needed_bytes().once.values()) < most - 60_000
+
+
+def test_what_was_not_read_whole_is_read_again(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1, 2)
+    place.save(folder)
+    sound = dict(place.blobs)
+    spoil_trees(place)
+    repository = place.repository()
+    with Fetch(repository, 1) as fetch:
+        before = reach(repository, fetch, lambda: None)
+        assert before.trees_damaged
+        place.blobs.update(sound)
+        again = reach(repository, fetch, lambda: None, before=before)
+        assert again.is_complete
+    assert repository.catalog.needed_bytes().once.keys() == repository.catalog.packs()

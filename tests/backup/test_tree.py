@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from escale.backup.node import Node, NodeType
 from escale.backup.pack import BlobKind
-from escale.backup.tree import EMPTY_TREE, decode_tree
+from escale.backup.tree import EMPTY_TREE, decode_needs, decode_tree
 from escale.backup.versions import Versions
 from escale.errors import Corrupt
 
@@ -126,3 +126,45 @@ def test_the_same_name_twice(names):
 def test_what_is_no_tree(text):
     with pytest.raises(Corrupt):
         decode_tree(text, "here")
+
+
+def needs(found: list[Node]) -> tuple[set[bytes], set[bytes]]:
+    data = {bytes.fromhex(text) for node in found for text in node.content}
+    return data, {bytes.fromhex(node.subtree) for node in found if node.subtree}
+
+
+@given(st.lists(nodes(NAMES), max_size=5, unique_by=lambda node: node.name))
+def test_what_a_directory_needs(found):
+    assert decode_needs(encode_tree(found), "here") == needs(found)
+
+
+@pytest.mark.parametrize("name", ["restic-0.19.1", "escale-1"])
+def test_what_golden_directories_need(name):
+    found = [*trees_of(name)]
+    assert [decode_needs(tree, "here") for tree in found] == [needs(decode_tree(tree, "here")) for tree in found]
+    assert any(decode_needs(tree, "here")[0] for tree in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b'{"nodes":5}',
+        b'{"nodes":[5]}',
+        b'{"nodes":' + b"[" * 100_000,
+        b'{"nodes":[{"content":["ab"]}]}',
+        b'{"nodes":[{"content":["%s","%s"]}]}' % (b"a" * 63, b"a" * 65),
+        b'{"nodes":[{"content":["%s"]}]}' % (b"a " * 32),
+        b'{"nodes":[{"content":[5]}]}',
+        b'{"nodes":[{"content":5}]}',
+        b'{"nodes":[{"subtree":"../../../../etc"}]}',
+        b'{"nodes":[{"subtree":["%s"]}]}' % (b"a" * 64),
+    ],
+    ids=lambda text: text[:40].decode("ascii", "replace"),
+)
+def test_what_does_not_tell_what_it_needs(text):
+    with pytest.raises(Corrupt):
+        decode_needs(text, "here")

@@ -29,7 +29,7 @@ from escale.backup.pack import BlobKind, PackedBlob, encode_header, read_content
 from escale.backup.quoting import quoted, unquoted
 from escale.backup.repository import Repository
 from escale.backup.snapshot import Snapshot
-from escale.backup.tree import decode_tree
+from escale.backup.tree import decode_needs, decode_tree
 from escale.errors import Corrupt
 from escale.store.memory import MemoryStore
 from tests.backup.versions_made import encode_tree
@@ -69,6 +69,9 @@ def tree(data: bytes) -> bool:
             for attribute, _ in node.xattrs:
                 assert b"\0" not in os.fsencode(attribute)
             assert all(len(bytes.fromhex(blob)) == 32 for blob in (*node.content, node.subtree or ID))
+        data_ids, tree_ids = decode_needs(data, "here")
+        assert data_ids == {bytes.fromhex(blob) for node in nodes for blob in node.content}
+        assert tree_ids == {bytes.fromhex(node.subtree) for node in nodes if node.subtree}
         again = decode_tree(encode_tree(nodes), "here")
         assert [node.name for node in again] == sorted((node.name for node in nodes), key=os.fsencode)
         return bool(nodes)
