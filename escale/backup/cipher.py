@@ -57,15 +57,11 @@ class MasterKey:
 
     def open(self, sealed: bytes | memoryview, where: str) -> bytes:
         """What was sealed; Corrupt if it was not sealed with this key, or was changed since."""
-        if len(sealed) < OVERHEAD:
-            raise Corrupt(where=where, reason="it is cut short")
-        iv, hidden, tag = bytes(sealed[:IV_BYTES]), sealed[IV_BYTES:-TAG_BYTES], bytes(sealed[-TAG_BYTES:])
-        try:
-            Poly1305.verify_tag(self._mac_key(iv), hidden, tag)
-        except InvalidSignature as error:
-            raise Corrupt(where=where, reason="it was not written with the key of this repository") from error
-        decryptor = Cipher(algorithms.AES(self.encrypt), modes.CTR(iv)).decryptor()
-        return decryptor.update(hidden) + decryptor.finalize()
+        return Opener(self).open(sealed, where)
+
+    def opener(self) -> Opener:
+        """For opening much; for one thread."""
+        return Opener(self)
 
     def encode(self) -> bytes:
         """As it stands, sealed, in a key file."""
@@ -109,6 +105,27 @@ class Sealer:
         hidden = self._hiding.update(clear)
         tag = Poly1305.generate_tag(self._mac_r + self._block.update(iv), hidden)
         return b"".join((iv, hidden, tag))
+
+
+class Opener:
+    """Opens as its key does, in half of the time for small blobs: what OpenSSL prepares for a key is kept."""
+
+    def __init__(self, master: MasterKey) -> None:
+        self._mac_r = master.mac_r
+        self._showing = Cipher(algorithms.AES(master.encrypt), modes.CTR(bytes(IV_BYTES))).decryptor()
+        self._block = Cipher(algorithms.AES(master.mac_k), modes.ECB()).encryptor()
+
+    def open(self, sealed: bytes | memoryview, where: str) -> bytes:
+        """What was sealed; Corrupt if it was not sealed with this key, or was changed since."""
+        if len(sealed) < OVERHEAD:
+            raise Corrupt(where=where, reason="it is cut short")
+        iv, hidden, tag = bytes(sealed[:IV_BYTES]), sealed[IV_BYTES:-TAG_BYTES], bytes(sealed[-TAG_BYTES:])
+        try:
+            Poly1305.verify_tag(self._mac_r + self._block.update(iv), hidden, tag)
+        except InvalidSignature as error:
+            raise Corrupt(where=where, reason="it was not written with the key of this repository") from error
+        self._showing.reset_nonce(iv)
+        return self._showing.update(hidden)
 
 
 def _clamped(r: bytes) -> bytes:

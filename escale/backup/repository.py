@@ -66,6 +66,7 @@ class Repository:
         self.indices: dict[str, int] = {}
         """The bytes of each index file, as `refresh` found them."""
         self._open_store = open_store
+        self._tools = _Tools(master)
 
     @classmethod
     def init(
@@ -156,9 +157,9 @@ class Repository:
     def opened(self, sealed: bytes | memoryview, place: PackedBlob, pack: str) -> bytes:
         """The clear bytes of a blob that was read from a pack; Corrupt if they are not those of its id."""
         where = self.objects.where(Kind.PACK, pack)
-        clear = self.master.open(sealed, where)
+        clear = self._tools.opener.open(sealed, where)
         if place.raw_length is not None:
-            clear = _decompressed(clear, place.raw_length, where)
+            clear = self._tools.decompressed(clear, place.raw_length, where)
         if hashlib.sha256(clear).digest() != place.id:
             raise Corrupt(where=where, reason=f"blob {place.id.hex()[:12]} is not what its id tells")
         if place.raw_length not in (None, len(clear)):
@@ -183,7 +184,7 @@ class Repository:
             return clear
         if clear[:1] != _COMPRESSED:
             raise Corrupt(where=where, reason="it is of a kind that escale does not know")
-        return _decompressed(clear[1:], RAW_BYTES_MAX, where)
+        return self._tools.decompressed(clear[1:], RAW_BYTES_MAX, where)
 
     def write_unpacked(self, kind: Kind, clear: bytes, objects: Objects | None = None) -> str:
         """Store one, durably, over the connection of a thread if it is not ours; returns its name."""
@@ -242,22 +243,20 @@ def _masters(objects: Objects, password: str) -> Iterator[MasterKey]:
 class _Tools(threading.local):
     """Of each thread its own; making them anew for each blob costs more than the smallest blobs do."""
 
-    def __init__(self) -> None:
-        self.decompressor = zstandard.ZstdDecompressor()
+    def __init__(self, master: MasterKey) -> None:
+        self.opener = master.opener()
+        self._decompressor = zstandard.ZstdDecompressor()
 
-
-_tools = _Tools()
-
-
-def _decompressed(data: bytes, size_max: int, where: str) -> bytes:
-    try:
-        size = zstandard.frame_content_size(data)
-        # The library obeys a size that the frame tells whatever the limit is.
-        if max(size, size_max) > RAW_BYTES_MAX or size > size_max:
-            raise Corrupt(where=where, reason="it says that it is larger than anything can be")
-        return _tools.decompressor.decompress(data, max_output_size=size_max) if size_max else b""
-    except zstandard.ZstdError as error:
-        raise Corrupt(where=where, reason=f"it cannot be decompressed: {error}") from error
+    def decompressed(self, data: bytes, size_max: int, where: str) -> bytes:
+        """Corrupt if it is damaged, or longer than `size_max`."""
+        try:
+            size = zstandard.frame_content_size(data)
+            # The library obeys a size that the frame tells whatever the limit is.
+            if max(size, size_max) > RAW_BYTES_MAX or size > size_max:
+                raise Corrupt(where=where, reason="it says that it is larger than anything can be")
+            return self._decompressor.decompress(data, max_output_size=size_max) if size_max else b""
+        except zstandard.ZstdError as error:
+            raise Corrupt(where=where, reason=f"it cannot be decompressed: {error}") from error
 
 
 def _catalog_path(cache: Path | None, config: Config) -> Path | None:

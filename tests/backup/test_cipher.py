@@ -75,6 +75,16 @@ def test_a_sealer_seals_as_its_key(clears):
     assert len({one[:16] for one in sealed}) == len(sealed)
 
 
+@given(st.lists(st.binary(max_size=200), max_size=5))
+def test_an_opener_opens_as_its_key_also_after_what_was_changed(clears):
+    opener = KEY.opener()
+    for clear in clears:
+        sealed = KEY.seal(clear)
+        with pytest.raises(Corrupt):
+            opener.open(sealed[:-1] + bytes([sealed[-1] ^ 1]), "here")
+        assert opener.open(sealed, "here") == opener.open(memoryview(sealed), "here") == clear
+
+
 def test_the_same_is_never_sealed_the_same():
     assert KEY.seal(b"same") != KEY.seal(b"same")
 
