@@ -24,7 +24,7 @@ from .objects import EXTRA, Kind, Objects
 from .pack import BlobKind, read_contents
 from .progress import Progress, Report, silent
 from .proof import remember_damaged
-from .reach import Reached, reach
+from .reach import RANGE_BYTES, Reached, reach
 from .repository import Repository
 from .touched import Touched, touched
 
@@ -107,7 +107,7 @@ class Check:
 
     def run(self, share: float = 0.0, heads: Heads | None = None) -> Checked:
         """`share`: of the packs that are read to their ends, 0 to 1; `heads`: whose memory is compared, and grows."""
-        with Fetch(self._repository, self._connections) as fetch:
+        with Fetch(self._repository, self._connections, RANGE_BYTES) as fetch:
             reached = reach(self._repository, fetch, self._tell, is_strict=True)
         self._done.versions, self._done.packs = len(reached.snapshots), len(reached.packs)
         self._identity()

@@ -44,12 +44,16 @@ Receiver = Callable[[bytes, bytes], None]
 
 
 class Fetch:
-    """Reads from a repository over several connections; a context manager."""
+    """Reads from a repository over several connections; a context manager.
 
-    def __init__(self, repository: Repository, connections: int) -> None:
+    `range_bytes`: how long a request may be; each connection holds as much.
+    """
+
+    def __init__(self, repository: Repository, connections: int, range_bytes: int = RANGE_BYTES) -> None:
         self._repository = repository
         self._pool = ThreadPoolExecutor(connections, "fetch")
         self._width = connections
+        self._range_bytes = range_bytes
         self._idle: queue.SimpleQueue[Objects] = queue.SimpleQueue()
         self._all: list[Objects] = []
         self._sizes: list[int] = []
@@ -81,7 +85,7 @@ class Fetch:
         failed: dict[bytes, str] = {}
         running: set[Future[dict[bytes, str]]] = set()
         try:
-            for one in ranges(places):
+            for one in ranges(places, self._range_bytes):
                 running.add(self._pool.submit(self._read, one, receive))
                 if len(running) > 2 * self._width:
                     done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -147,7 +151,7 @@ class Fetch:
             return objects
 
 
-def ranges(places: Places) -> Iterator[Range]:
+def ranges(places: Places, range_bytes: int = RANGE_BYTES) -> Iterator[Range]:
     """The requests for these blobs, by pack."""
     for pack, blobs in places.items():
         group: list[PackedBlob] = []
@@ -155,7 +159,7 @@ def ranges(places: Places) -> Iterator[Range]:
             if group:
                 end = group[-1].offset + group[-1].length
                 is_far = blob.offset - end > GAP_BYTES
-                if is_far or blob.offset + blob.length - group[0].offset > RANGE_BYTES:
+                if is_far or blob.offset + blob.length - group[0].offset > range_bytes:
                     yield Range(pack, tuple(group))
                     group = []
             group.append(blob)

@@ -24,7 +24,7 @@ from .locks import RepositoryLock, locked, others_since
 from .machine import Machine
 from .objects import Kind
 from .pack import BlobKind, read_contents
-from .reach import Reached, reach, whole_packs
+from .reach import RANGE_BYTES, Reached, reach, whole_packs
 from .repository import Repository
 from .writer import Writer
 
@@ -93,7 +93,7 @@ class Prune:
         """Mark what is not needed; with this shared lock, if there is one already."""
         with (
             nullcontext(held) if held else self._held(exclusive=False) as lock,
-            Fetch(self._repository, self._connections) as fetch,
+            Fetch(self._repository, self._connections, RANGE_BYTES) as fetch,
         ):
             # Who is at work is looked for before versions are: who is done since has written his.
             since = others_since(self._repository, self._machine, self._clock, lock)
@@ -199,7 +199,7 @@ class Prune:
         """Delete what was marked long enough ago, unless it is needed by now."""
         if not doomed(self._repository):
             return self._done
-        with self._held(exclusive=True) as lock, Fetch(self._repository, self._connections) as fetch:
+        with self._held(exclusive=True) as lock, Fetch(self._repository, self._connections, RANGE_BYTES) as fetch:
             old = self._old_marks(lock)
             if not old:
                 return self._done

@@ -17,6 +17,9 @@ from .tree import decode_needs, decode_tree
 BATCH_TREES = 4_000
 """Asked for at once: many lie beside each other, and what waits for them takes a few megabytes."""
 
+RANGE_BYTES = 1 << 20
+"""Of a request for trees: some hundreds of them, so that those that are read at once take little memory."""
+
 TOGETHER_IDS = 50_000
 """Of contents, noted at once and in order: ten times as fast as one by one, for some megabytes."""
 

@@ -20,13 +20,13 @@ from .versions_made import Maker, opened
 PLACES = st.lists(st.tuples(st.integers(0, 40 << 20), st.integers(1, 9 << 20)), min_size=1, max_size=30)
 
 
-@given(PLACES)
-def test_ranges_hold_each_blob_once_and_are_not_too_long(places):
+@given(PLACES, st.sampled_from([RANGE_BYTES, 1 << 20]))
+def test_ranges_hold_each_blob_once_and_are_not_too_long(places, range_bytes):
     blobs = [PackedBlob(bytes(32), BlobKind.DATA, offset, length) for offset, length in places]
-    found = [*ranges({"p": blobs})]
+    found = [*ranges({"p": blobs}, range_bytes)]
     assert sorted(blob.offset for one in found for blob in one.blobs) == sorted(offset for offset, _ in places)
     for one in found:
-        assert len(one.blobs) == 1 or one.length <= RANGE_BYTES
+        assert len(one.blobs) == 1 or one.length <= range_bytes
         ends = [blob.offset + blob.length for blob in one.blobs]
         assert all(blob.offset - end <= GAP_BYTES for blob, end in zip(one.blobs[1:], ends, strict=False))
 
