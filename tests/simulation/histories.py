@@ -28,7 +28,7 @@ from .machines import NAMES, SimMachine, SimWorld
 from .mishaps import FullDisk, Meanwhile, Pause, unmounted
 from .truth import Truth, Versions, versions
 from .users import User
-from .watch import respecting_locks, watched
+from .watch import Overslept, respecting_locks, watched
 
 HOURS = 3600.0
 DAYS = 24 * HOURS
@@ -96,6 +96,8 @@ class History:
         self.users = {machine.name: User(machine, self.truth, self.rng) for machine in self.machines}
         self.before: dict[str, Versions] = {}
         self.meanwhile: dict[str, Meanwhile] = {}
+        self.woken: set[str] = set()
+        self.overslept = Overslept(lambda: self.scheduler.here in self.woken)
 
     def run(self) -> None:
         """One or two times: trouble, then quiet; AssertionError if a promise was broken."""
@@ -197,7 +199,7 @@ class History:
         """Passes of some machines at the same time, and of those that were paused and go on now."""
         for name in self.scheduler.hanging:
             if self.rng.random() < 0.5:
-                self.scheduler.resume(name)
+                self._wake(name)
                 self._tell(name, "goes on", "")
         idle = [machine for machine in self.machines if machine.name not in self.before]
         if self.circumstances.is_one_away:
@@ -206,8 +208,14 @@ class History:
             self._start_pass(machine)
         self._run_passes()
 
+    def _wake(self, name: str) -> None:
+        self.scheduler.resume(name)
+        self.woken.add(name)
+
     def _start_pass(self, machine: SimMachine) -> None:
-        self.before[machine.name] = versions(machine.tree())
+        tree = machine.tree()
+        self.before[machine.name] = versions(tree)
+        self.users[machine.name].knew = frozenset(tree)
         disks = self._mishaps(machine)
         known = self.circumstances
         if known.meanwhile and self.chance.random() < known.meanwhile:
@@ -259,6 +267,8 @@ class History:
                 machine.stop()
                 machine.wrap = SimMachine.wrap
             self.meanwhile.pop(name, None)
+            self.woken.discard(name)
+            self.users[name].knew = None
             self.truth.check_pass(self.before.pop(name), machine.tree(), read_trash(machine.folder))
         for name in self.scheduler.hanging:
             self._tell(name, "hangs", "")
@@ -268,7 +278,7 @@ class History:
     def _come_to_rest(self) -> None:
         while self.scheduler.hanging:
             for name in self.scheduler.hanging:
-                self.scheduler.resume(name)
+                self._wake(name)
             self._run_passes()
         self.late.arrive(MemoryStore(self.world.clock.now, self.world.blobs))
         self.is_calm = True
@@ -298,7 +308,7 @@ class History:
         if self.is_calm:
             return store
         if not self.profile.loses_memory and not self.profile.odds.delays:
-            store = watched(store, self.world.blobs, self.circumstances.seal, self._kept_quota())
+            store = watched(store, self.world.blobs, self.circumstances.seal, self._kept_quota(), self.overslept)
         if self.profile.is_lock_granted:
             store = GrantingStore(store)
         if self.profile.odds != Odds():

@@ -9,11 +9,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from .folders import Node, Tree
 
 CONFLICT = ".conflict-"
+
+_COPY = re.compile(r"\.conflict-[a-z]+-\d{8}-\d{6}( \d+)?")
 
 
 Versions = set[tuple[str, bytes]]
@@ -93,9 +96,11 @@ class Truth:
         return any(name in self.named for name in self._names(path))
 
     def _is_contested(self, path: str, user: str) -> bool:
-        """Whether somebody else touched what the path lies in, or what lies in it."""
+        """Whether somebody else touched what the path lies in, or what lies in it, before it was put aside or since."""
         return any(
-            other.startswith(f"{name}/") or name.startswith(f"{other}/") or (name == other != path)
+            other.startswith((f"{name}/", f"{_original(name)}/"))
+            or name.startswith(f"{other}/")
+            or (name == other != path)
             for name in self._names(path)
             for other, hands in self.touched.items()
             if hands.keys() - {user}
@@ -109,6 +114,11 @@ class Truth:
 def versions(tree: Tree) -> Versions:
     """What would be missed."""
     return {node[:2] for node in tree.values() if node.kind != "directory"}
+
+
+def _original(path: str) -> str:
+    """What a conflict copy is a copy of."""
+    return _COPY.sub("", path)
 
 
 def _is_same(now: Node | None, left: Node | None) -> bool:

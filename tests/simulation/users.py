@@ -8,7 +8,7 @@ from random import Random
 
 from .folders import Node, Tree, write_file
 from .machines import SimMachine
-from .truth import Truth
+from .truth import CONFLICT, Truth
 
 PATHS = ("a", "b", "d/c", "d/e/f", "g/h")
 """Few, so that users meet; also names that others use for directories, and the other way round."""
@@ -27,6 +27,8 @@ class User:
         self._truth = truth
         self._rng = rng
         self._tree: Tree = {}
+        self.knew: frozenset[str] | None = None
+        """What was there when the pass that is going on began; None while there is none."""
 
     def draw(self) -> str:
         """Do something; what it was, or "" where the folder did not allow it."""
@@ -78,8 +80,13 @@ class User:
         return self._one_of("file", "file", "link", "directory"), ""
 
     def _one_of(self, *kinds: str) -> str:
-        paths = sorted(path for path, node in self._tree.items() if node.kind in kinds)
+        paths = sorted(path for path, node in self._tree.items() if node.kind in kinds and self._may_know(path))
         return self._rng.choice(paths) if paths else ""
+
+    def _may_know(self, path: str) -> bool:
+        """In the instant of an exchange what arrives has the name that the conflict copy is to have: nobody is as quick
+        as to do something to it there."""
+        return self.knew is None or path in self.knew or CONFLICT not in path
 
     # -- acts
 

@@ -1,6 +1,6 @@
 """What must be true of a relay at every moment, whoever dies next.
 
-* **No lies**: an update that has its index has its data.
+* **No lies**: an update that has its index has its data, unless who named it was stopped for hours before he did.
 * **Nothing is forgotten**: when a generation of an index goes, another blob says what it said, or something newer.
 * **The quota holds**, where there is one.
 * **Locks are respected**: nobody removes a lock of somebody else that he has seen to be young.
@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
 
 from escale.relay.format1 import MARKER, Format1
 from escale.relay.index import Record
@@ -28,9 +29,25 @@ YOUNG_S = 450.0
 Blobs = Mapping[str, tuple[bytes, float]]
 
 
-def watched(store: BlobStore, blobs: Blobs, seal: Seal | None = None, quota: int | None = None) -> BlobStore:
+@dataclass(slots=True)
+class Overslept:
+    """Updates that were named by who had been stopped for hours, at whatever instant: nobody can know then that what
+    he had sent was swept away after him.  They are found without their data, and removed."""
+
+    is_here: Callable[[], bool] = lambda: False
+    names: set[str] = field(default_factory=set)
+
+
+def watched(
+    store: BlobStore,
+    blobs: Blobs,
+    seal: Seal | None = None,
+    quota: int | None = None,
+    overslept: Overslept | None = None,
+) -> BlobStore:
     """The store over these blobs; Untrue as soon as one of the promises is broken."""
     reader = _Reader(blobs, seal)
+    overslept = overslept or Overslept()
 
     def before(verb: str, name: str) -> None:
         if verb == "delete" and ".index." in name and name in blobs:
@@ -38,7 +55,9 @@ def watched(store: BlobStore, blobs: Blobs, seal: Seal | None = None, quota: int
 
     def after(verb: str, name: str) -> None:
         if verb in MUTATIONS:
-            _tell_no_lies(blobs)
+            if verb == "put" and overslept.is_here():
+                overslept.names.add(name)
+            _tell_no_lies(blobs, overslept.names)
             if quota is not None:
                 _keep_quota(blobs, quota)
 
@@ -67,10 +86,10 @@ def respecting_locks(store: BlobStore, blobs: Blobs, incarnation: str, now: Call
     return HookedStore(store, before, after)
 
 
-def _tell_no_lies(blobs: Blobs) -> None:
+def _tell_no_lies(blobs: Blobs, overslept: Set[str]) -> None:
     for name in blobs:
         page, _, rest = name.partition(".update.")
-        if name.startswith(TEMPORARY):
+        if name.startswith(TEMPORARY) or name in overslept:
             continue
         if FIRST_GENERATION in rest and f"{page}.data.{rest.partition('.')[0]}" not in blobs:
             raise Untrue(f"{name} has no data")
