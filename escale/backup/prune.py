@@ -25,6 +25,7 @@ from .machine import Machine
 from .objects import Kind
 from .pack import BlobKind, read_contents
 from .reach import RANGE_BYTES, Reached, reach, whole_packs
+from .remnants import sweep_remnants
 from .repository import Repository
 from .writer import Writer
 
@@ -40,6 +41,8 @@ class Pruned:
     """What was done.  Packs with their bytes: `marked` now, `deleted`; `spared`: were marked, and are needed;
     `waiting`: how many marks are not old enough.  `repacked_bytes`: what was stored anew.
 
+    `swept`: how many remnants of uploads that were broken off are gone.
+
     `damage`: if there is any, nothing was marked or deleted, for what cannot be read may need anything.
     """
 
@@ -48,6 +51,7 @@ class Pruned:
     spared: set[str] = field(default_factory=set)
     waiting: int = 0
     repacked_bytes: int = 0
+    swept: int = 0
     damage: list[EscaleError] = field(default_factory=list)
 
 
@@ -196,7 +200,8 @@ class Prune:
     # --- the second step
 
     def sweep(self) -> Pruned:
-        """Delete what was marked long enough ago, unless it is needed by now."""
+        """Delete what was marked long enough ago, unless it is needed by now; and uploads that nobody will finish."""
+        self._done.swept += sweep_remnants(self._repository.objects, self._grace_s, self._clock.now())
         if not doomed(self._repository):
             return self._done
         with self._held(exclusive=True) as lock, Fetch(self._repository, self._connections, RANGE_BYTES) as fetch:
