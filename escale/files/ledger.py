@@ -41,6 +41,8 @@ _STEPS = (
     "CREATE INDEX trash_by_digest ON trash (digest)",
     "CREATE TABLE offered (path BLOB PRIMARY KEY, size, mtime_ns, mode, digest BLOB, version, kind, target BLOB,"
     " ancestors TEXT) WITHOUT ROWID",
+    "ALTER TABLE base ADD COLUMN wished",
+    "ALTER TABLE offered ADD COLUMN wished",
 )
 """The schema, as the steps that lead to it; `user_version` counts those taken.  Append only, never edit.
 
@@ -49,8 +51,8 @@ declared INTEGER would round.
 """
 
 
-_BASE = "path, size, mtime_ns, mode, digest, version, kind, target, ancestors"
-_REPLACE = f"REPLACE INTO {{}} ({_BASE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_BASE = "path, size, mtime_ns, mode, digest, version, kind, target, ancestors, wished"
+_REPLACE = f"REPLACE INTO {{}} ({_BASE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _KINDS = {kind.value: kind for kind in Kind}
 
 
@@ -329,11 +331,12 @@ def _base_row(base: Base) -> tuple[object, ...]:
         kind,
         path_bytes(entry.target),
         " ".join(base.ancestors),
+        base.wished,
     )
 
 
-def _base(row: tuple[bytes, int, int, int, bytes | None, int, str, bytes, str]) -> Base:
-    path, size, mtime_ns, mode, digest, version, kind, target, ancestors = row
+def _base(row: tuple[bytes, int, int, int, bytes | None, int, str, bytes, str, int | None]) -> Base:
+    path, size, mtime_ns, mode, digest, version, kind, target, ancestors, wished = row
     content = None if digest is None else digest.hex()
     entry = Entry(path_text(path), int(size), int(mtime_ns), int(mode), content, _KINDS[kind], path_text(target))
-    return Base(entry, int(version), tuple(ancestors.split()))
+    return Base(entry, int(version), tuple(ancestors.split()), None if wished is None else int(wished))

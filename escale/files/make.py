@@ -20,7 +20,8 @@ class _New:
     mode: int
 
     def put(self, spot: Spot) -> None:
-        os.mkdir(spot.name, 0o700, dir_fd=spot.parent)
+        # Who dies before the next step leaves what the user would have made himself.
+        os.mkdir(spot.name, self.mode, dir_fd=spot.parent)
         _set_mode(spot, self.mode)
 
     def take_back(self, spot: Spot) -> None:
@@ -35,13 +36,14 @@ def make(site: Site, entry: Entry, expected: Entry | None, aside: str | None) ->
         place = site.spot(wanted.path, make=True)
         status = place.status()
         if status is None or not stat.S_ISDIR(status.st_mode):
-            return put_in_place(site, _New(wanted.mode), wanted, expected, aside)
+            result = put_in_place(site, _New(wanted.mode), wanted, expected, aside)
+            return replace(result, entry=_as_made(site, wanted)) if result.outcome is Outcome.INSTALLED else result
         if refusal := site.other_name(wanted, expected, place):
             return refusal
         if status.st_mode & 0o777 != wanted.mode:
             _set_mode(place, wanted.mode)
             site.changed_itself(wanted.path)
-        return Installed(wanted, Outcome.INSTALLED)
+        return Installed(_as_made(site, wanted), Outcome.INSTALLED)
 
     return attempt(wanted, act)
 
@@ -62,7 +64,7 @@ def change_mode(site: Site, entry: Entry, expected: Entry) -> Installed:
             site.changed_itself(wanted.path)
         if wanted.is_file and wanted.digest is not None:
             site.learn(place, wanted, status.st_ino)
-        return Installed(wanted, Outcome.INSTALLED)
+        return Installed(_as_made(site, wanted), Outcome.INSTALLED)
 
     return attempt(wanted, act)
 
@@ -71,6 +73,12 @@ def possible_mode(entry: Entry) -> int:
     """The permissions we give: never such that we could not read a file, or not look into a directory and change it."""
     least = stat.S_IRWXU if entry.kind is Kind.DIRECTORY else stat.S_IRUSR
     return entry.mode & 0o777 | least
+
+
+def _as_made(site: Site, wanted: Entry) -> Entry:
+    """With the permissions that the file system has made of those that were wanted."""
+    status = site.spot(wanted.path).status()
+    return wanted if status is None or wanted.kind is Kind.LINK else replace(wanted, mode=status.st_mode & 0o777)
 
 
 def _set_mode(spot: Spot, mode: int) -> None:

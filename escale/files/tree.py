@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from ..errors import Corrupt
@@ -86,12 +86,19 @@ class Entry:
 class Base:
     """What was agreed on for one path: what it was, and what its record said of its versions.
 
-    `ancestors`: as in `escale.relay.index.Record`.
+    `entry` has the permissions that the file system here has made of those of the record; where they differ, `wished`
+    has the record's.  `ancestors`: as in `escale.relay.index.Record`.
     """
 
     entry: Entry
     version: int
     ancestors: tuple[str, ...] = ()
+    wished: int | None = None
+
+    @property
+    def recorded(self) -> Entry:
+        """The entry as its record has it."""
+        return self.entry if self.wished is None else replace(self.entry, mode=self.wished)
 
     @property
     def is_implied(self) -> bool:

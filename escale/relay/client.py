@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..clock import Clock
@@ -265,9 +265,13 @@ class Client:
             return replace(update, records=stored.records)
         return update
 
-    def agree(self, records: Iterable[Record], local: Local) -> None:
-        """Remember, durably, that these records are what this folder and the relay have in common."""
-        agreed = [record.base() for record in records]
+    def agree(self, records: Iterable[Record], local: Local, made: Mapping[str, Entry] | None = None) -> None:
+        """Remember, durably, that these records are what this folder and the relay have in common.
+
+        `made`: what the file system here has made of entries, by path.
+        """
+        made = made or {}
+        agreed = [record.base(made.get(record.path)) for record in records]
         if agreed:
             self.ledger.agree(agreed)
             local.bases.update((base.entry.path, base) for base in agreed)

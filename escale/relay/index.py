@@ -61,9 +61,11 @@ class Record:
     def path(self) -> str:
         return self.entry.path
 
-    def base(self) -> Base:
-        """The record as what its reader agrees on."""
-        return Base(self.entry, self.version, self.ancestors)
+    def base(self, made: Entry | None = None) -> Base:
+        """The record as what its reader agrees on; `made`: what the file system there has made of its entry."""
+        if made is None or made.mode == self.entry.mode:
+            return Base(made or self.entry, self.version, self.ancestors)
+        return Base(made, self.version, self.ancestors, self.entry.mode)
 
     def descends_from(self, base: Base) -> bool:
         """Whether this record was made by somebody who had that version, so that taking it loses nothing.

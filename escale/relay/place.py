@@ -56,7 +56,7 @@ def settle(client: Client, results: Sequence[Installed], local: Local, wanted: M
             client.skip(path, "changing", f"it changed here while the other version arrived: {result.reason}")
         else:
             client.skip(path, "error", result.reason, "L101")
-    client.agree([replace(wanted[entry.path], entry=entry) for entry in done], local)
+    client.agree([wanted[entry.path] for entry in done], local, {entry.path: entry for entry in done})
     return done
 
 

@@ -192,15 +192,17 @@ def _judge_wish(local: Entry, base: Base | None, wish: Record) -> Verdict:
 
 
 def _judge_permissions(local: Entry, base: Base | None, remote: Record) -> Verdict:
-    """Of equal contents.  What was agreed on is compared with what a file system has made of it, not with the wish."""
+    """Of equal contents.  What is here is compared with what the file system made of what was agreed on, and the record
+    with what that one had wished: after a race, or on a relay that lost its memory, another may have its version."""
     has_none = local.is_gone or local.kind is Kind.LINK or remote.version == 0
     if has_none or local.mode == remote.entry.mode:
         return Verdict.SAME
     if base is None or not base.entry.same_content(remote.entry):
         return Verdict.FETCH
     is_newer = remote.version > base.version
+    is_other = remote.version == base.version and remote.entry.mode != base.recorded.mode
     if local.mode == base.entry.mode:
-        return Verdict.FETCH if is_newer else Verdict.SAME
+        return Verdict.FETCH if is_newer or is_other else Verdict.SAME
     return Verdict.FETCH if is_newer and remote.entry.mode != base.entry.mode else Verdict.SEND
 
 
@@ -333,7 +335,7 @@ def _record(entry: Entry, base: Base | None, known: Record | None, client: str) 
     is_old = base is not None and known is not None and known.version < base.version
     is_seen = known is not None and not is_old and (known.state is not State.WANTED or _had(entry, base, known))
     if base is not None and (known is None or is_old) and base.version and is_unchanged(entry, base):
-        return Record(base.entry, base.version, client, ancestors=base.ancestors)
+        return Record(base.recorded, base.version, client, ancestors=base.ancestors)
     version = 1 + max(base.version if base else 0, known.version if known else 0)
     return Record(entry, version, client, ancestors=lineage(known.base() if known and is_seen else None, base))
 

@@ -375,6 +375,19 @@ def test_permissions_change_and_the_content_stays_known(home: Home) -> None:
     assert after["d"].mode == 0o700
 
 
+def test_where_there_are_no_permissions_it_is_said_what_became_of_them(home: Home, monkeypatch) -> None:
+    home.write("a", MINE)
+    os.mkdir(home.full("d"))
+    planned = home.hashed()
+    monkeypatch.setattr(os, "fchmod", lambda descriptor, mode: None)  # As FAT does it.
+    changed = home.folder.change_mode([Entry("a", 1, 1, 0o600), Entry.directory("d", 0o700)], planned)
+    made = home.folder.make([Entry.directory("d", 0o711), Entry.directory("n", 0o777)], {"d": planned["d"], "n": None})
+    there = home.folder.scan().entries
+    assert [result.outcome for result in (*changed, *made)] == [Outcome.INSTALLED] * 4
+    assert [result.entry.mode for result in (*changed, *made)] == [there[path].mode for path in ("a", "d", "d", "n")]
+    assert there["a"].mode == planned["a"].mode != 0o600
+
+
 def test_removing_is_deepest_first_and_twice_is_fine(home: Home) -> None:
     for path in ("d/e/f", "d/g"):
         home.write(path, MINE)

@@ -38,7 +38,11 @@ def ledger(tmp_path: Path) -> Ledger:
 def test_everything_is_there_after_a_restart(ledger: Ledger) -> None:
     ledger.remember({"a": KNOWN, "b": KNOWN})
     ledger.agree(
-        [Base(ENTRY, 4, ("one", "two")), Base(replace(ENTRY, path="c", digest=None), 0), *map(Base, OTHERS, (1, 2, 3))]
+        [
+            Base(ENTRY, 4, ("one", "two"), 0o600),
+            Base(replace(ENTRY, path="c", digest=None), 0),
+            *map(Base, OTHERS, (1, 2, 3)),
+        ]
     )
     ledger.set_meta("incarnation", "1f")
     assert ledger.sighting("lock", 100.5) == 100.5
@@ -48,7 +52,7 @@ def test_everything_is_there_after_a_restart(ledger: Ledger) -> None:
     assert ledger.known_of("a") == KNOWN
     assert ledger.known_of("x") is None
     assert ledger.bases() == {
-        "a/b": Base(ENTRY, 4, ("one", "two")),
+        "a/b": Base(ENTRY, 4, ("one", "two"), 0o600),
         "c": Base(replace(ENTRY, path="c", digest=None), 0),
         **{entry.path: Base(entry, version) for version, entry in enumerate(OTHERS, 1)},
     }

@@ -161,21 +161,35 @@ def test_a_deletion_that_did_not_know_the_edit_loses_against_it():
 
 
 @pytest.mark.parametrize(
-    ("here", "agreed", "there", "verdict"),
+    ("here", "agreed", "wished", "there", "verdict"),
     [
-        (0o600, 0o644, (2, 0o644), Verdict.SEND),
-        (0o644, 0o644, (3, 0o600), Verdict.FETCH),
-        (0o755, 0o644, (3, 0o600), Verdict.FETCH),
-        (0o644, 0o644, (2, 0o600), Verdict.SAME),
-        (0o600, 0o600, (1, 0o644), Verdict.SEND),
-        (0o600, None, (2, 0o644), Verdict.FETCH),
-        (0o600, 0o644, (3, 0o644), Verdict.SEND),
+        (0o600, 0o644, None, (2, 0o644), Verdict.SEND),
+        (0o644, 0o644, None, (3, 0o600), Verdict.FETCH),
+        (0o755, 0o644, None, (3, 0o600), Verdict.FETCH),
+        (0o755, 0o755, 0o600, (2, 0o600), Verdict.SAME),
+        (0o755, 0o755, 0o600, (2, 0o640), Verdict.FETCH),
+        (0o644, 0o644, None, (2, 0o600), Verdict.FETCH),
+        (0o640, 0o644, None, (2, 0o600), Verdict.SEND),
+        (0o600, 0o600, None, (1, 0o644), Verdict.SEND),
+        (0o600, None, None, (2, 0o644), Verdict.FETCH),
+        (0o600, 0o644, None, (3, 0o644), Verdict.SEND),
     ],
-    ids=["here", "there", "both", "a file system without them", "relay went back", "never met", "here, newer there"],
+    ids=[
+        "here",
+        "there",
+        "both",
+        "a file system without them",
+        "the same, of another of its version",
+        "another of its version",
+        "another of its version, and here since",
+        "relay went back",
+        "never met",
+        "here, newer there",
+    ],
 )
-def test_permissions_travel_without_content_and_never_conflict(here, agreed, there, verdict):
+def test_permissions_travel_without_content_and_never_conflict(here, agreed, wished, there, verdict):
     version, mode = there
-    known = None if agreed is None else Base(Entry("f", 10, 0, agreed, "X"), 2)
+    known = None if agreed is None else Base(Entry("f", 10, 0, agreed, "X"), 2, wished=wished)
     remote = Record(Entry("f", 10, 0, mode, "X"), version, "alice")
     assert judge(Entry("f", 10, 0, here, "X"), known, remote) is verdict
 
