@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ..events import Problem
 from ..files.rules import Rules
 from ..files.scan import Scan
-from ..files.tree import Base, Entry, Kind, display
+from ..files.tree import Base, Entry, Kind, display, parents_of
 from ..relay.client import Client, PageState
 from ..relay.plan import Local, to_hash
 from .conflicts import conflicts_in, note_conflicts
@@ -27,7 +27,8 @@ class Look:
     """The folder during one pass.
 
     `entries` by page and path; `untouchable`, `held`, `moved` and `now_ns` as in Local; `unseen`: beginnings of paths
-    where the scan could not look; `has_unsettled`: whether files were left out because they had just been changed.
+    where the scan could not look; `has_unsettled`: whether files were left out because they had just been changed;
+    `replaced`: by paths of files and links what was deleted on other pages so that they could be there.
     """
 
     now_ns: int = 0
@@ -38,6 +39,7 @@ class Look:
     rules: Rules = field(default_factory=Rules)
     moved: frozenset[str] = frozenset()
     has_unsettled: bool = False
+    replaced: dict[str, list[str]] = field(default_factory=dict)
 
     def is_deleted(self, base: Base) -> bool:
         """Whether what was agreed on and is not here was deleted, as far as one can see."""
@@ -88,6 +90,7 @@ def guard_deletions(client: Client, found: Look, bases: Bases, guard: Guard) -> 
     _forget(client, bases, guard.refused())
     missing = missing_from(found, bases)
     found.moved = _moved(client, found, bases, missing)
+    found.replaced = _replaced(client, missing)
     files = {path for path, entry in missing.items() if entry.is_file and entry.digest not in found.moved}
     agreed = sum(base.entry.is_file for page in bases.values() for base in page.values())
     held = guard.hold(files, agreed, client.clock.now())
@@ -95,6 +98,25 @@ def guard_deletions(client: Client, found: Look, bases: Bases, guard: Guard) -> 
         # Directories and links wait with the files, moved files and those that were approved do not.
         found.held = frozenset(held.paths).union(path for path, entry in missing.items() if not entry.is_file)
         _tell_held(client, held, missing)
+
+
+def wait_for_deletions(client: Client, found: Look, local: Local) -> None:
+    """A file in the place of a directory waits until the relay knows that what was in there is deleted: whoever read of
+    both would have to keep both, and put the file beside the directory."""
+    page_of = client.relay.format.page_of
+
+    def is_told(path: str) -> bool:
+        base = client.contents.bases[page_of(path)].get(path)
+        return base is None or base.entry.is_gone or base.is_implied
+
+    waiting = [
+        local.entries[path]
+        for path, below in found.replaced.items()
+        if path in local.entries and not all(map(is_told, below))
+    ]
+    if waiting:
+        local.untouchable |= {entry.path for entry in waiting}
+        client.wait("queue", "goes when the deletion of what was in the directory in its place has gone", waiting)
 
 
 def adopt_relay(client: Client, found: Look, bases: Bases) -> None:
@@ -153,6 +175,18 @@ def _moved(client: Client, found: Look, bases: Bases, missing: Mapping[str, Entr
         again.update((path, entries[path].digest) for path in alike)
     lost = {entry.digest for entry in left if again.get(entry.path) != entry.digest}
     return frozenset(digest for digest in lost & set(again.values()) if digest is not None)
+
+
+def _replaced(client: Client, missing: Iterable[str]) -> dict[str, list[str]]:
+    """Files and links in the place of a directory, with what was in that, on other pages, and is missing now."""
+    page_of = client.relay.format.page_of
+    replaced: dict[str, list[str]] = {}
+    for path in missing:
+        for above in parents_of(path):
+            entry = client.here(above)
+            if entry is not None and entry.kind is not Kind.DIRECTORY and page_of(above) != page_of(path):
+                replaced.setdefault(above, []).append(path)
+    return replaced
 
 
 def _changed(found: Look, page: str, known: Mapping[str, Base]) -> list[str]:

@@ -30,7 +30,7 @@ from ..relay.push import awaited, push_page
 from ..relay.recover import recover_page
 from ..relay.relay import PageView, Survey
 from .connection import Connection
-from .look import Bases, Look, adopt_relay, guard_deletions, look
+from .look import Bases, Look, adopt_relay, guard_deletions, look, wait_for_deletions
 from .presence import ADOPT_RELAY
 from .status import PassResult, PendingFile, SectionStatus
 from .summary import Summary
@@ -166,7 +166,7 @@ class SyncLoop:
         for page in reversed(pulled):
             state, local = pulled[page]
             if not self._stopping.is_set():
-                room = room.without(self._guarded(client, state.view, self._push, (state, local, room)) or 0)
+                room = room.without(self._guarded(client, state.view, self._push, (state, local, room, found)) or 0)
         if not self._stopping.is_set():
             self._finish(client)
 
@@ -255,12 +255,13 @@ class SyncLoop:
             remove(client, forgotten(client.name, local, state.index.records), local)
         return pull_page(client, state, local, pullers), local
 
-    def _push(self, client: Client, view: PageView, argument: tuple[PageState, Local, Room]) -> int:
+    def _push(self, client: Client, view: PageView, argument: tuple[PageState, Local, Room, Look]) -> int:
         """Send what is new on a page; returns how many bytes that added to the relay (an estimate from above)."""
-        state, local, room = argument
+        state, local, room, found = argument
         pullers = self._connection.pullers
         before = client.tally.up_bytes
         if client.settings.mode.pushes:
+            wait_for_deletions(client, found, local)
             push_page(client, state, local, pullers, room, self._quota)
         _explain_lying(client, state, pullers)
         return client.tally.up_bytes - before

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from escale.errors import NoRelaySpace
 from escale.files.rules import Rules
+from escale.relay.format1 import Format1
+from escale.testing.faults import HookedStore
 from tests.world import Machine, World
 
 
@@ -221,6 +224,52 @@ def test_a_directory_that_is_deleted_while_somebody_closes_it_and_puts_something
         assert (machine.folder / "d" / "link").is_symlink()
         assert not (machine.folder / "d" / "old").exists()
         assert (machine.folder / "d").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_file_in_the_place_of_a_directory_waits_until_what_was_in_that_is_deleted_on_the_relay(tmp_path):
+    world = World(tmp_path, levels=1)
+    try:
+        alice, bob = (world.machine(name, deletes=True) for name in ("alice", "bob"))
+        alice.write("g/h", b"in the directory")
+        world.settle()
+        before = bob.tree()
+        page = Format1(levels=1).page_of("g/h")
+
+        def is_full(verb: str, name: str) -> None:
+            if verb == "put" and name.startswith(f"{page}.index."):
+                raise NoRelaySpace(where="the relay", reason="for this page")
+
+        alice.wrap = lambda store: HookedStore(store, before=is_full)
+        alice.stop()
+        shutil.rmtree(alice.folder / "g")
+        alice.write("g", b"in its place")
+        for _ in range(3):
+            assert alice.sync().exit_code == 14
+            bob.sync()
+            assert "g" in [one.path for one in alice.loop.pending()]
+        assert bob.tree() == before
+        alice.wrap = lambda store: store
+        alice.stop()
+        world.settle()
+        assert alice.files() == bob.files() == {"g": b"in its place"}
+    finally:
+        world.close()
+
+
+def test_of_two_permissions_under_one_version_one_is_everywhere_in_the_end(world, pair):
+    """GIVEN a relay that lost its memory WHEN somebody who never met a file has written it down with his permissions,
+    under the version that the others know THEN all have the same in the end."""
+    alice, bob = pair
+    carol = world.machine("carol", deletes=True)
+    content = alice.read("dir0/f0.txt")
+    world.blobs.clear()
+    carol.write("dir0/f0.txt", content)
+    (carol.folder / "dir0/f0.txt").chmod(0o600)
+    (carol.folder / "dir0").chmod(0o711)
+    carol.sync()
+    world.settle(12)
+    assert alice.tree() == bob.tree() == carol.tree()
+    assert len(alice.files()) == 8
 
 
 @pytest.fixture
