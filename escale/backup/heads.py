@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from ..clock import Clock
 from ..errors import Corrupt, LocalError, Missing, NoSuchRelay, PeerError
+from ..store.blob import read_many
 from .config import Config
 from .machine import Machine
 from .repository import Repository
@@ -206,12 +207,11 @@ class Heads:
     def read(self) -> tuple[list[Head], list[PeerError]]:
         """All records, each client's in its order; and those that cannot be read."""
         heads, damaged = [], []
-        for name in self._names():
-            where = f"{self._store.url}/{name}"
-            try:
-                heads.append(self._read(name, where))
-            except Missing:
+        for name, sealed in read_many(self._store, self._names(), HEAD_BYTES_MAX):
+            if sealed is None:
                 continue
+            try:
+                heads.append(self._opened(name, sealed))
             except PeerError as error:
                 damaged.append(error)
         return heads, damaged
@@ -257,14 +257,14 @@ class Heads:
 
     def _digest_of(self, name: str) -> str:
         try:
-            return self._read(name, f"{self._store.url}/{name}").digest
+            return self._opened(name, self._store.read_bytes(name, HEAD_BYTES_MAX)).digest
         except (PeerError, Missing):
             # Damaged: what follows it is a chain of its own, and said to be so.
             return ""
 
-    def _read(self, name: str, where: str) -> Head:
-        clear = self._repository.master.open(self._store.read_bytes(name, HEAD_BYTES_MAX), where)
-        return Head.decode(clear, name, where)
+    def _opened(self, name: str, sealed: bytes) -> Head:
+        where = f"{self._store.url}/{name}"
+        return Head.decode(self._repository.master.open(sealed, where), name, where)
 
     def _names(self) -> list[str]:
         try:

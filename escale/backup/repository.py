@@ -14,7 +14,7 @@ from typing import Self
 
 import zstandard
 
-from ..errors import Corrupt, Missing, PeerError, UserError
+from ..errors import Corrupt, EscaleError, Missing, PeerError, UserError
 from ..store.blob import BlobStore
 from .catalog import Catalog
 from .cipher import OVERHEAD, MasterKey
@@ -111,9 +111,9 @@ class Repository:
         self.indices = {blob.name: blob.size for blob in self.objects.list(Kind.INDEX)}
         listed, known = self.indices.keys(), self.catalog.index_names()
         damaged: list[PeerError] = []
-        for name in sorted(listed - known):
+        for name, data in self.objects.read_many(Kind.INDEX, sorted(listed - known)):
             try:
-                clear = self.read_unpacked(Kind.INDEX, name)
+                clear = self._unpacked(Kind.INDEX, name, data)
                 self.catalog.add(name, IndexFile.decode(clear, self.objects.where(Kind.INDEX, name)))
                 self.catalog.confirm(name, self.indices[name])
             except Missing:
@@ -178,8 +178,14 @@ class Repository:
 
     def read_unpacked(self, kind: Kind, name: str) -> bytes:
         """The clear bytes of an index, snapshot or lock."""
+        return self._unpacked(kind, name, self.objects.read(kind, name))
+
+    def _unpacked(self, kind: Kind, name: str, sealed: bytes | EscaleError) -> bytes:
+        """Of what came in its place, or what is wrong with it."""
+        if isinstance(sealed, EscaleError):
+            raise sealed
         where = self.objects.where(kind, name)
-        clear = self.master.open(self.objects.read(kind, name), where)
+        clear = self.master.open(sealed, where)
         if clear[:1] in (b"{", b"["):
             return clear
         if clear[:1] != _COMPRESSED:
@@ -193,10 +199,11 @@ class Repository:
 
     def snapshots(self) -> Iterator[Snapshot | PeerError]:
         """All versions, in no order; in the place of those that are damaged, what is wrong with them."""
-        for blob in self.objects.list(Kind.SNAPSHOT):
-            where = self.objects.where(Kind.SNAPSHOT, blob.name)
+        names = [blob.name for blob in self.objects.list(Kind.SNAPSHOT)]
+        for name, data in self.objects.read_many(Kind.SNAPSHOT, names):
             try:
-                yield Snapshot.decode(self.read_unpacked(Kind.SNAPSHOT, blob.name), blob.name, where)
+                clear = self._unpacked(Kind.SNAPSHOT, name, data)
+                yield Snapshot.decode(clear, name, self.objects.where(Kind.SNAPSHOT, name))
             except Missing:
                 continue
             except PeerError as error:

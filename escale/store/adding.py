@@ -7,15 +7,15 @@ with each upload sees it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import BinaryIO, Self
 
 from ..errors import Refused
 from ..stream import read_exactly
-from .blob import BlobStore
+from .blob import BLOB_BYTES_MAX, BlobStore
 from .wrapped import WrapperStore
 
-BLOB_BYTES_MAX = 512 << 20
+ADDED_BYTES_MAX = 512 << 20
 """A blob is held in memory as a whole; packs have 16 MiB."""
 
 
@@ -27,11 +27,14 @@ class AddingStore(WrapperStore):
         self._removable = removable
         self._ours: set[str] | None = None
 
+    def read_some(self, names: Sequence[str], size_max: int = BLOB_BYTES_MAX) -> Sequence[bytes | None]:
+        return self.inner.read_some(names, size_max)
+
     def put(self, name: str, source: BinaryIO) -> int:
         """The same bytes once more are fine; Refused if the name is taken by others."""
-        data = read_exactly(source, BLOB_BYTES_MAX + 1)
-        if len(data) > BLOB_BYTES_MAX:
-            raise Refused(where=f"{self.url}/{name}", reason=f"it is larger than {BLOB_BYTES_MAX} bytes")
+        data = read_exactly(source, ADDED_BYTES_MAX + 1)
+        if len(data) > ADDED_BYTES_MAX:
+            raise Refused(where=f"{self.url}/{name}", reason=f"it is larger than {ADDED_BYTES_MAX} bytes")
         if not self.create(name, data) and self.inner.read_bytes(name) != data:
             raise Refused(where=f"{self.url}/{name}", reason="it is there already, and this machine only adds")
         return len(data)

@@ -10,15 +10,26 @@ flight; `source` is then read by one of its threads, one read at a time.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from copy import copy
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from ..errors import Missing, Refused, Unreachable
 from ..stream import PIECE, Readable, read_exactly
-from .blob import TEMPORARY, BlobInfo, BlobStore, Guarantees, validate_directory, validate_name
+from .blob import (
+    BLOB_BYTES_MAX,
+    READ_TOGETHER,
+    TEMPORARY,
+    BlobInfo,
+    BlobStore,
+    Guarantees,
+    validate_directory,
+    validate_name,
+)
 from .body import body_stream
 from .part import range_header, take_part, told_range
 from .s3_session import Session, settings
@@ -33,6 +44,9 @@ PART = 8 * 1024 * 1024
 
 PARTS_IN_FLIGHT = 4
 """Uploads of parts at the same time: enough to fill a long line, few enough to keep in memory."""
+
+CONNECTIONS = max(PARTS_IN_FLIGHT + 2, READ_TOGETHER)
+"""That stay open between requests."""
 
 PAGES_MAX = 500
 """Pages of a listing that we take, of a thousand names each; a relay has a handful of names for each of its pages."""
@@ -75,7 +89,7 @@ class S3Store(BlobStore):
         login = (access_key or None, secret_key or None, session_token or None)
         region = region or (REGION if endpoint_url else None)
         trusted: bool | str = (str(ca_file) if ca_file else True) if verify else False
-        driver = settings(connect_timeout_s, timeout_s, proxy, bool(endpoint_url), PARTS_IN_FLIGHT + 2, options or {})
+        driver = settings(connect_timeout_s, timeout_s, proxy, bool(endpoint_url), CONNECTIONS, options or {})
         self._session = Session(login, endpoint_url or None, region, trusted, driver)
 
     def get(self, name: str) -> BinaryIO:
@@ -97,6 +111,11 @@ class S3Store(BlobStore):
             pieces = iter(lambda: body.read(PIECE), b"")
             told = told_range(answer["ResponseMetadata"]["HTTPStatusCode"], answer.get("ContentRange"))
             return take_part(pieces, told, self._size(answer), offset, length, self.url)
+
+    def read_some(self, names: Sequence[str], size_max: int = BLOB_BYTES_MAX) -> Sequence[bytes | None]:
+        self._connected()  # Made here, it is one for all; the library lets threads share it.
+        with ThreadPoolExecutor(READ_TOGETHER, "read") as pool:
+            return list(pool.map(self._read_or_none, names, repeat(size_max)))
 
     def put(self, name: str, source: BinaryIO) -> int:
         key = self._key(name)

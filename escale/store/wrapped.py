@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from typing import BinaryIO, Self, TypeVar, cast
 from ..clock import Backoff, Clock
 from ..errors import Missing, StoreError, Unreachable
 from ..stream import PIECE, stream_of
-from .blob import BlobInfo, BlobStore
+from .blob import BLOB_BYTES_MAX, BlobInfo, BlobStore
 
 Result = TypeVar("Result")
 
@@ -26,7 +26,10 @@ ATTEMPTS = 5
 
 
 class WrapperStore(BlobStore):
-    """Passes every verb on; wrappers change some of them."""
+    """Passes every verb on; wrappers change some of them.
+
+    But `read_some` goes by `get`, so that what a wrapper makes of that holds for all who read.
+    """
 
     def __init__(self, inner: BlobStore) -> None:
         self.inner = inner
@@ -89,6 +92,9 @@ class RetryingStore(WrapperStore):
 
     def get_range(self, name: str, offset: int, length: int) -> bytes:
         return self._persist(lambda: self.inner.get_range(name, offset, length))
+
+    def read_some(self, names: Sequence[str], size_max: int = BLOB_BYTES_MAX) -> Sequence[bytes | None]:
+        return self._persist(lambda: self.inner.read_some(names, size_max))
 
     def put(self, name: str, source: BinaryIO) -> int:
         if not _can_rewind(source):
@@ -204,6 +210,16 @@ class CountingStore(WrapperStore):
             self.traffic.down.seconds += self._clock.monotonic() - began
         self.traffic.down.bytes += len(part)
         return part
+
+    def read_some(self, names: Sequence[str], size_max: int = BLOB_BYTES_MAX) -> Sequence[bytes | None]:
+        self.traffic.requests["get"] += len(names)
+        began = self._clock.monotonic()
+        try:
+            blobs = self.inner.read_some(names, size_max)
+        finally:
+            self.traffic.down.seconds += self._clock.monotonic() - began
+        self.traffic.down.bytes += sum(len(blob) for blob in blobs if blob is not None)
+        return blobs
 
     def put(self, name: str, source: BinaryIO) -> int:
         self.traffic.requests["put"] += 1

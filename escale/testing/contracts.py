@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from ..errors import Missing, NoSuchRelay, Refused, Unreachable
-from ..store.blob import TEMPORARY, BlobStore
+from ..store.blob import READ_TOGETHER, TEMPORARY, BlobStore
 from ..stream import PIECE
 from .contracts_below import DirectoriesContract
 from .contracts_below import OpenStore as OpenStore
@@ -88,6 +88,17 @@ class BlobStoreContract(DirectoriesContract):
     def test_get_of_nothing_is_missing(self, store: BlobStore) -> None:
         missing = raised(Missing, lambda: store.get("nothing"))
         assert missing.name == "nothing"
+
+    def test_some_are_read_at_once_in_the_order_of_their_names(self, store: BlobStore) -> None:
+        blobs = {f"blob {number}": bytes([number]) * (number * 40_000) for number in range(READ_TOGETHER)}
+        for name, data in blobs.items():
+            store.write_bytes(name, data)
+        names = sorted(blobs, reverse=True)
+        assert [*store.read_some(names)] == [blobs[name] for name in names]
+        assert [*store.read_some(["nothing", names[0], "nobody", names[-1]])] == [None, blobs[names[0]], None, b""]
+        assert [*store.read_some([])] == []
+        assert raised(Refused, lambda: store.read_some(names, 100_000))
+        assert [*store.within("no directory").read_some(["nothing"])] == [None]
 
     def test_delete(self, store: BlobStore) -> None:
         store.write_bytes("name", b"content")
@@ -299,6 +310,7 @@ class BlobStoreContract(DirectoriesContract):
     def test_no_such_relay(self, no_relay: BlobStore) -> None:
         raised(NoSuchRelay, lambda: list(no_relay.list()))
         raised(NoSuchRelay, lambda: no_relay.get("name"))
+        raised(NoSuchRelay, lambda: no_relay.read_some(["name"]))
         raised(NoSuchRelay, lambda: no_relay.write_bytes("name", b"content"))
         raised(NoSuchRelay, lambda: no_relay.create("name", b"content"))
         raised(NoSuchRelay, lambda: no_relay.info("name"))

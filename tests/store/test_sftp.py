@@ -286,6 +286,7 @@ class TestTurns:
         [
             (lambda store: store.write_bytes("new", b"x" * 1000), 3),
             (lambda store: store.read_bytes("name"), 2),
+            (lambda store: store.read_some(["name", "nothing", *["name"] * 6]), 2),
             (lambda store: store.info("name"), 1),
             (lambda store: store.info("nothing"), 1),
             (lambda store: list(store.list()), 2),
@@ -293,7 +294,7 @@ class TestTurns:
             (lambda store: store.create("name", b"mine"), 4),
             (lambda store: store.delete("name"), 1),
         ],
-        ids=["put", "get", "info", "info of nothing", "list", "create", "create of a taken name", "delete"],
+        ids=["put", "get", "some", "info", "info of nothing", "list", "create", "create of a taken name", "delete"],
     )
     def test_turns(
         self, sshd: Sshd, directory: Path, proxy: StartProxy, verb: Callable[[SftpStore], object], turns: int

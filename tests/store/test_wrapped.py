@@ -118,6 +118,13 @@ class TestRetrying:
         VERBS[verb](retrying(HookedStore(memory, before=failing), clock).within("data"))
         assert failing.calls == ATTEMPTS
 
+    def test_some_are_read_again_if_one_of_them_breaks_off(self, memory: MemoryStore) -> None:
+        memory.write_bytes("second", b"two")
+        failing = Failing("get", 1)
+        found = retrying(HookedStore(memory, before=failing)).read_some(["second", "nothing", "name"])
+        assert [*found] == [b"two", None, b"content"]
+        assert failing.calls == 4
+
     def test_put_is_rewound_to_where_it_began(self, memory: MemoryStore) -> None:
         source = io.BytesIO(b"skipped|sent")
         source.seek(8)
@@ -211,6 +218,13 @@ class TestCounting:
         assert len(list(store.list_below())) == 2
         assert dict(store.traffic.requests) == {"put": 2, "get_range": 1, "list_below": 1}
         assert (store.traffic.up.bytes, store.traffic.down.bytes) == (8, 2)
+
+    def test_each_of_some_that_are_read_at_once_counts(self, memory: MemoryStore) -> None:
+        clock = SimClock()
+        store = CountingStore(Slow(memory, clock), clock)
+        assert [*store.read_some(["name", "nothing"])] == [b"content", None]
+        assert (store.traffic.requests["get"], store.traffic.down.bytes) == (2, 7)
+        assert store.traffic.down.seconds == pytest.approx(7e-6)
 
     def test_little_tells_no_rate(self, memory: MemoryStore) -> None:
         clock = SimClock()

@@ -1,0 +1,95 @@
+"""Requests: how often a store is waited for.  Over a long line that is what a command takes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from escale.backup.heads import Heads
+from escale.backup.objects import Kind
+from escale.backup.snapshot import Snapshot
+from escale.errors import Corrupt, Missing
+from escale.store.blob import BLOB_BYTES_MAX, READ_TOGETHER
+from escale.store.memory import MemoryStore
+
+from .places import MACHINE, Place
+
+VERSIONS = 20
+TURNS = -(-VERSIONS // READ_TOGETHER)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """With as many versions, index files and heads as a machine saves in three weeks."""
+    place = Place()
+    for number in range(VERSIONS):
+        (tmp_path / "file").write_text(str(number))
+        place.save(tmp_path / "file")
+        Heads(place.repository(), MACHINE, place.clock, tmp_path / "state").forgot([])
+    return place
+
+
+@pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Of each request for several blobs, how many; of each for one, 1."""
+    made: list[int] = []
+    one, some = MemoryStore.get, MemoryStore.read_some
+
+    def noted_one(self: MemoryStore, name: str) -> object:
+        made.append(1)
+        return one(self, name)
+
+    def noted_some(self: MemoryStore, names: Sequence[str], size_max: int = BLOB_BYTES_MAX) -> object:
+        before = len(made)
+        found = some(self, names, size_max)
+        made[before:] = [len(names)]
+        return found
+
+    monkeypatch.setattr(MemoryStore, "get", noted_one)
+    monkeypatch.setattr(MemoryStore, "read_some", noted_some)
+    return made
+
+
+def test_a_new_machine_reads_several_index_files_at_a_time(place, turns):
+    assert place.repository().refresh() == []
+    assert (len(turns), sum(turns)) == (TURNS, VERSIONS)
+
+
+def test_versions_are_read_several_at_a_time(place, turns):
+    found = [*place.repository().snapshots()]
+    assert all(isinstance(one, Snapshot) for one in found)
+    assert (len(turns), sum(turns), len(found)) == (TURNS, VERSIONS, VERSIONS)
+
+
+def test_heads_are_read_several_at_a_time(place, turns, tmp_path):
+    heads, damaged = Heads(place.repository(), MACHINE, place.clock, tmp_path / "other").read()
+    assert (len(turns), sum(turns), len(heads), damaged) == (TURNS, VERSIONS, VERSIONS, [])
+
+
+@pytest.mark.parametrize("kind", [Kind.INDEX, Kind.SNAPSHOT])
+def test_what_is_damaged_or_gone_takes_none_of_its_neighbours_along(place, kind):
+    names = [full.rpartition("/")[2] for full in place.names(kind.value)]
+    place.damage(f"{kind.value}/{names[3]}", "flipped")
+    place.damage(f"{kind.value}/{names[5]}", "gone")
+    found = dict(place.repository().objects.read_many(kind, names))
+    assert [*found] == names
+    assert isinstance(found.pop(names[3]), Corrupt)
+    assert isinstance(found.pop(names[5]), Missing)
+    assert all(hashlib.sha256(data).hexdigest() == name for name, data in found.items())
+
+
+def test_damage_is_told_by_name_and_the_rest_is_there(place):
+    names = {kind: place.names(kind.value) for kind in (Kind.INDEX, Kind.SNAPSHOT)}
+    for each in names.values():
+        place.damage(each[3], "flipped")
+    repository = place.repository()
+    found = [*repository.snapshots()]
+    (snapshot_error,) = (one for one in found if not isinstance(one, Snapshot))
+    (index_error,) = repository.refresh()
+    assert len(found) == VERSIONS
+    assert len(repository.catalog.index_names()) == VERSIONS - 1
+    for kind, error in ((Kind.INDEX, index_error), (Kind.SNAPSHOT, snapshot_error)):
+        assert names[kind][3].rpartition("/")[2][:12] in str(error)
