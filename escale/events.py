@@ -117,6 +117,23 @@ class VersionSaved(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class VersionTried(Event):
+    """What a version would be if it were saved now; nothing was.
+
+    `bytes`: of all files; `bytes_new`: of what the store does not have yet, `bytes_stored` what that would take there.
+    """
+
+    type: ClassVar[str] = "trial"
+    files: int
+    files_new: int
+    files_changed: int
+    files_unchanged: int
+    bytes: int
+    bytes_new: int
+    bytes_stored: int
+
+
+@dataclass(frozen=True, slots=True)
 class Item(Event):
     """One file travelled, or would with `--dry-run`; `action` is new, changed, deleted, or asked (for again)."""
 

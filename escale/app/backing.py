@@ -7,7 +7,7 @@ machine that was off, asleep, or had its clock put right does the right thing wh
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -18,17 +18,19 @@ from ..backup.progress import Progress as Looked
 from ..backup.repository import Repository
 from ..backup.save import Save, Saved
 from ..backup.snapshot import Snapshot
+from ..backup.trial import ReadingStore, nothing_yet, try_saving
 from ..backup.versions import Versions
+from ..backup.walk import Unread
 from ..backup.writer import Writer
 from ..clock import Clock
 from ..conf.schedule import Schedule
 from ..errors import AlreadyRunning, EscaleError, Missing, PeerError, UserError
-from ..events import Event, PassBegan, PassEnded, Problem, Progress, Reporter, Skipped, VersionSaved
+from ..events import Event, PassBegan, PassEnded, Problem, Progress, Reporter, Skipped, VersionSaved, VersionTried
 from .instance import LockFile
 from .record import Record
 from .selection import Selection
 from .status import BackupStatus, Need, PassResult, PendingFile, SectionState, SectionStatus
-from .tidying import plan_tidying, tidy
+from .tidying import plan_tidying, progress_of, tidy
 from .vault import Vault
 
 LOOK_S = 300.0
@@ -112,8 +114,22 @@ class BackupLoop:
         return []
 
     def preview(self) -> list[Event]:
-        """What would be saved is known only when it was read."""
-        return []
+        """What a version would be; everything that would be read for it is read."""
+        vault = replace(self._vault, open_store=lambda: ReadingStore(self._vault.open_store()))
+        repository = vault.open_expected() or nothing_yet()
+        try:
+            parent = former_version(repository, vault.record().version, Machine.this(), vault)
+            paths = [str(path) for path in vault.paths]
+            tried = try_saving(repository, paths, self._selection().excludes, parent, self._look_on)
+        finally:
+            repository.close()
+        counts = tried.counts
+        files = (counts.files, counts.files_new, counts.files_changed, counts.files_unmodified)
+        events: list[Event] = [
+            VersionTried(self.name, *files, counts.bytes, tried.bytes_new, tried.bytes_stored),
+            *(Problem(self.name, error.code, str(error), "", exit_code=3) for error in tried.damaged),
+        ]
+        return events + self._skipped(tried.changed_meanwhile, tried.unreadable)
 
     def next_wait_s(self) -> float:
         """Until it is due, or until the next look at the clock."""
@@ -187,6 +203,9 @@ class BackupLoop:
         if self._stopping.is_set():
             raise _Stopped
         lock.renew()
+        self._look_on(looked)
+
+    def _look_on(self, looked: Looked) -> None:
         known_files, known_bytes = looked.files_known, looked.bytes_known
         if known_files is not None and known_bytes is not None and looked.bytes_done > known_bytes:
             # There is more than the version before had.
@@ -211,14 +230,20 @@ class BackupLoop:
         for error in saved.damaged:
             advice = "What this version needs of it was stored again. What older ones lost:    escalectl backup check"
             self._report(Problem(self.name, error.code, str(error), f"{advice} {self.name}", exit_code=3))
-        for path in saved.changed_meanwhile:
-            message = "it was being written while it was read, twice; the version has it as it was read last"
-            self._report(Skipped(self.name, path, "changing", "B403", message))
-        for unread in saved.unreadable:
-            self._report(Skipped(self.name, unread.path, "permission", "B403", f"not in this version: {unread.reason}"))
+        for skipped in self._skipped(saved.changed_meanwhile, saved.unreadable):
+            self._report(skipped)
         stored = _stored(saved.snapshot)
         amounts = (counts.files, counts.files_new, counts.files_changed, counts.bytes, stored)
         self._report(VersionSaved(self.name, saved.snapshot.id, *amounts, seconds))
+
+    def _skipped(self, changed: Sequence[str], unreadable: Sequence[Unread]) -> list[Event]:
+        message = "it was being written while it was read, twice; the version has it as it was read last"
+        events: list[Event] = [Skipped(self.name, path, "changing", "B403", message) for path in changed]
+        for unread in unreadable:
+            events.append(
+                Skipped(self.name, unread.path, "permission", "B403", f"not in this version: {unread.reason}")
+            )
+        return events
 
     def _tidy(self) -> None:
         """Let old versions go, once a day; what goes wrong with that is told, and the version is saved all the same."""
@@ -245,11 +270,18 @@ class BackupLoop:
         except EscaleError as error:
             self._report(Problem(self.name, error.code, str(error), error.next_step, exit_code=error.exit_code))
             return
+        except _Stopped:
+            return  # The next run goes on.
         for damage in done.damage[:1]:
             advice = f"Old versions stay until that is mended:    escalectl backup check {self.name}"
             self._report(Problem(self.name, damage.code, str(damage), advice, exit_code=3))
         versions = record.versions - len(plan.gone)
         self._vault.remember(replace(record, tidied=now, versions=versions))
+
+    def _tidied(self, looked: Looked) -> None:
+        if self._stopping.is_set():
+            raise _Stopped
+        self._report(progress_of(self.name, "prune", looked))
 
     # --- how it is
 

@@ -78,14 +78,18 @@ class Vault:
         return Repository.open(self.open_store, self.password(), self.cache)
 
     def open_or_make(self, machine: Machine, clock: Clock) -> Repository:
-        """The repository, made at the first time only: a disk that is not mounted is not an empty store."""
+        """The repository, made at the first time only."""
+        return self.open_expected() or self.make(machine, clock)
+
+    def open_expected(self) -> Repository | None:
+        """The repository; None before the first time, but a disk that is not mounted is not an empty store."""
         record = self.record()
         try:
             repository = self.open()
         except (NoRepository, NoSuchRelay):
             if record.repository:
                 raise RepositoryGone(where=self.url, versions=record.versions, section=self.section) from None
-            return self.make(machine, clock)
+            return None
         if record.repository and record.repository != repository.config.id:
             repository.close()
             raise OtherRepository(where=self.url, section=self.section)

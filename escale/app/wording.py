@@ -22,6 +22,7 @@ from ..events import (
     Progress,
     Skipped,
     VersionSaved,
+    VersionTried,
     Waiting,
 )
 from ..files.tree import display
@@ -158,6 +159,12 @@ def _version_saved(event: VersionSaved) -> str:
     return f"version {event.id[:8]}: {files_text(event.files)}, {size_text(event.bytes)}; {news}, {stored}"
 
 
+def _version_tried(event: VersionTried) -> str:
+    news = f"{event.files_new} new, {event.files_changed} changed, {event.files_unchanged} unchanged"
+    stored = f"{size_text(event.bytes_new)} are not in the store, and would take {size_text(event.bytes_stored)} there"
+    return f"a version would have {files_text(event.files)}, {size_text(event.bytes)}: {news}; {stored}"
+
+
 def _item(event: Item) -> str:
     verb = "send" if event.direction == "up" else "receive"
     return f"{verb} {event.action} {display(event.path)} {size_text(event.bytes)}"
@@ -189,6 +196,7 @@ _WORDS: dict[type[Event], tuple[Level, Callable[..., str]]] = {
     PageFreed: (Level.INFO, _page_freed),
     PassEnded: (Level.DEBUG, _pass_ended),
     VersionSaved: (Level.INFO, _version_saved),
+    VersionTried: (Level.INFO, _version_tried),
     Item: (Level.DEBUG, _item),
     Skipped: (Level.WARNING, _skipped),
     Conflicted: (Level.WARNING, _conflicted),

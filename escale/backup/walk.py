@@ -26,7 +26,7 @@ from .source import DIRECTORY_FLAGS, PASSAGE_FLAGS, Look, SourceFile, is_same_st
 from .summary import Counts
 from .tree import encode_node
 from .trees import ALL_BYTES, Trees
-from .writer import Writer
+from .writer import Sink
 
 ATTEMPTS = 2
 """At a file that changes while it is read; then it is stored as it was read last, and named."""
@@ -95,7 +95,7 @@ class Walk:
     def __init__(
         self,
         repository: Repository,
-        writer: Writer,
+        writer: Sink,
         chunker: Chunker,
         proof: Proof,
         excludes: Excludes | None,

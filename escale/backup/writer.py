@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Protocol, Self
 
 import zstandard
 
@@ -45,6 +45,18 @@ INDEX_BLOBS = 30_000
 INDEX_PACKS = 64
 INDEX_S = 600.0
 """In one index file: after a gigabyte or ten minutes at most what was saved is found by the run after one that died."""
+
+
+class Sink(Protocol):
+    """What takes the blobs that a walk finds."""
+
+    def add(self, kind: BlobKind, raw: bytes) -> str:
+        """Take a blob, unless it is there; its id in hex."""
+        ...
+
+    def known(self, kind: BlobKind, ids: list[bytes]) -> set[bytes]:
+        """Those of many that need not be stored."""
+        ...
 
 
 @dataclass(slots=True)

@@ -7,13 +7,15 @@ from dataclasses import replace
 
 from ..app.backing import BackupLoop
 from ..app.build_backup import build_backup
-from ..app.wording import Level, Line, size_text
+from ..app.status import Reason
+from ..app.wording import Level, Line, line_of, size_text
 from ..backup.machine import Machine
 from ..backup.repository import NoRepository
 from ..backup.snapshot import Snapshot
 from ..backup.versions import Versions
 from ..conf.settings import BackupSection
 from ..errors import NoSuchRelay, UserError
+from ..events import Event, Problem, Skipped
 from ..files.tree import display
 from .care import check, prune
 from .exit_codes import DONE, SKIPPED, USAGE, worst
@@ -34,6 +36,13 @@ class WhichAct(UserError):
     advice = "escalectl backup --help explains them"
 
 
+class NothingToPreview(UserError):
+    """-n says what create and prune would do, not {act}"""
+
+    code = "C114"
+    exit_code = USAGE
+
+
 def run(session: Session) -> int:
     """`escalectl backup ACT [SECTION ...]`."""
     words = list(session.options.sections)
@@ -41,6 +50,8 @@ def run(session: Session) -> int:
     if act not in ACTS:
         raise WhichAct(known=", ".join(ACTS))
     session.options.sections = words
+    if session.options.dry_run and act not in ("create", "prune"):
+        raise NothingToPreview(act=act)
     if not session.setup().config.backups:
         raise WhichAct(known="no section has role = backup; write one first")
     code = ACTS[act](session, session.sections)
@@ -50,18 +61,34 @@ def run(session: Session) -> int:
 
 
 def _create(session: Session, sections: Sequence[BackupSection]) -> int:
-    """Save now, whatever the schedule says."""
+    """Save now, whatever the schedule says; with -n only say what that would be."""
     state = session.setup().config.state_dir
     screen = progress_screen(session.options, session.environ)
-    codes = []
+    codes, ahead = [], []
     try:
         for section in sections:
             ask = password_prompt()
             loop: BackupLoop = build_backup(state, section, session.environ, session.clock, screen, ask, at_once=True)
-            codes.append(loop.run_once().exit_code)
+            if session.options.dry_run:
+                ahead += loop.preview()
+            else:
+                codes.append(loop.run_once().exit_code)
     finally:
         screen.close()
-    return worst(codes)
+    return _tell_ahead(session, ahead) if session.options.dry_run else worst(codes)
+
+
+def _tell_ahead(session: Session, events: Sequence[Event]) -> int:
+    """What would be saved; 3 if a version would lack something."""
+    lacks = False
+    for event in events:
+        lacks = lacks or isinstance(event, Problem) or (isinstance(event, Skipped) and event.reason != Reason.CHANGING)
+        line = line_of(event)
+        if session.options.json:
+            print(json_line(event.as_json()), file=session.output)
+        elif line is not None:
+            print(line.text, file=session.output)
+    return SKIPPED if lacks else DONE
 
 
 def _init(session: Session, sections: Sequence[BackupSection]) -> int:

@@ -304,7 +304,12 @@ def _backup_options(parser: Parser) -> None:
     add = parser.add_argument
     add("--json", action="store_true", help="objects instead of tables")
     add("-f", "--fast", action="store_true", help=argparse.SUPPRESS)  # 0.7, of the archive of a relay
-    add("-n", "--dry-run", action="store_true", help="prune: say which versions would go, and why the others stay")
+    add(
+        "-n",
+        "--dry-run",
+        action="store_true",
+        help="create, prune: say what would be saved, or which versions would go; change nothing",
+    )
     add("--host", metavar="NAME", default="", help="prune: the versions of another machine, which only adds")
     add("--yes", action="store_true", help="prune: do not ask, however many versions go")
     add(

@@ -39,7 +39,7 @@ def run_parser() -> Parser:
     )
     add = parser.add_argument
     add("sections", metavar="SECTION", nargs="*", help="only these sections of the file")
-    add("-n", "--dry-run", action="store_true", help="show what one pass would do, change nothing")
+    add("-n", "--dry-run", action="store_true", help="show what one pass, or a backup, would do; change nothing")
     add("--exit-code", action="store_true", help="with --dry-run: exit 4 if there is something to do")
     add("--once", action="store_true", help="one pass in each direction, then exit")
     add("--timeout", metavar="TIME", type=duration, help="with --once: give up after TIME")

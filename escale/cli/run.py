@@ -18,14 +18,15 @@ from ..app.instance import Instance, LockFile
 from ..app.logs import Log, mute_libraries
 from ..app.notify import Notifier
 from ..app.once import Ending, Outcome, Way, pass_over
-from ..app.wording import Level, Line, duration_text, files_text, size_text
+from ..app.wording import Level, Line, duration_text, files_text, line_of, size_text
 from ..app.worker import Part
 from ..clock import SystemClock
-from ..events import Conflicted, Event, Item, PassBegan, Skipped, Waiting, silent
+from ..events import Conflicted, Event, Item, PassBegan, Problem, Skipped, VersionTried, Waiting, silent
 from ..files.tree import display
 from .bars import open_bars
 from .exit_codes import DONE, PENDING, SKIPPED, worst
 from .render import JsonScreen, PlainScreen, Screen, is_journal, json_line, palette_for, table
+from .screens import progress_screen
 from .setup import Setup, load_setup
 
 if TYPE_CHECKING:
@@ -266,22 +267,14 @@ def _skipped_lines(skipped: Sequence[Skipped]) -> list[str]:
 def _preview(setup: Setup, options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Name, then count, then say that nothing was changed; the words go to standard output, they are the answer."""
     mute_libraries()
-    events: list[Event] = []
     parts = setup.parts(options.sections)
-    for part in (one for one in parts if one.by_name):
-        print(f"{part.name}: what a backup would save is known only when it has been read", file=sys.stderr)
-    for part in (one for one in parts if not one.by_name):
-        loop = part.open(SystemClock(), silent)
-        try:
-            events += loop.preview()
-        finally:
-            loop.close()
+    events = _previewed(parts, options, environ)
     if options.json:
         for event in events:
             print(json_line(event.as_json()))
     else:
-        print(_preview_text(events, len(parts) > 1))
-    code = PENDING if options.exit_code and any(isinstance(event, Item | Conflicted) for event in events) else DONE
+        print(_preview_text(events, len(parts) > 1, any(not part.by_name for part in parts)))
+    code = PENDING if options.exit_code and any(map(_is_to_do, events)) else DONE
     if any(isinstance(event, Skipped) for event in events) and code == DONE and options.exit_code:
         code = SKIPPED
     if options.json:
@@ -289,18 +282,44 @@ def _preview(setup: Setup, options: argparse.Namespace, environ: Mapping[str, st
     return code
 
 
-def _preview_text(events: Sequence[Event], has_sections: bool) -> str:
+def _previewed(parts: Sequence[Part], options: argparse.Namespace, environ: Mapping[str, str]) -> list[Event]:
+    """What all of them would do; for versions much has to be read, and how far that is shows on the screen."""
+    events: list[Event] = []
+    for part in parts:
+        screen = progress_screen(options, environ) if part.by_name and not options.json else None
+        loop = part.open(SystemClock(), screen or silent)
+        try:
+            events += loop.preview()
+        finally:
+            loop.close()
+            if screen is not None:
+                screen.close()
+    return events
+
+
+def _is_to_do(event: Event) -> bool:
+    return isinstance(event, Item | Conflicted) or (isinstance(event, VersionTried) and event.bytes_new > 0)
+
+
+def _preview_text(events: Sequence[Event], has_sections: bool, has_relay: bool) -> str:
+    """A line for each version and for each file that would travel; then the sum, and that nothing was changed."""
+    told = (line_of(event) for event in events if isinstance(event, VersionTried | Problem))
+    lines = [line.text for line in told if line is not None]
     rows = [row if has_sections else row[1:] for row in map(_preview_row, events) if row]
+    total = _travel_total(events) if has_relay else ""
+    return "\n".join([*lines, *([table(rows)] if rows else []), f"{total}Nothing was changed."])
+
+
+def _travel_total(events: Sequence[Event]) -> str:
     up = [event for event in events if isinstance(event, Item) and event.direction == "up"]
     down = [event for event in events if isinstance(event, Item) and event.direction == "down"]
     conflicts = sum(isinstance(event, Conflicted) for event in events)
     skipped = sum(isinstance(event, Skipped) for event in events)
-    total = (
+    return (
         f"total: send {files_text(len(up))} {size_text(sum(item.bytes for item in up))}, "
         f"receive {files_text(len(down))} {size_text(sum(item.bytes for item in down))}, "
-        f"{conflicts} conflicts, {skipped} skipped. Nothing was changed."
+        f"{conflicts} conflicts, {skipped} skipped. "
     )
-    return f"{table(rows)}\n{total}" if rows else total
 
 
 def _preview_row(event: Event) -> tuple[str, ...]:

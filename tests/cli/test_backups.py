@@ -216,6 +216,44 @@ def test_check_looks_at_every_layer(saver):
     assert "is not there" in check("--offline").stdout_text
 
 
+def test_a_dry_run_tells_what_would_be_saved_and_changes_nothing(saver, restic: Restic):
+    """GIVEN a section with and without versions WHEN -n is given THEN what a version would be is told, the store stays
+    as it is, and what is saved next has just these numbers."""
+
+    def dry(*words):
+        return saver.run("-c", str(saver.conf), "-n", *words, module="escale.cli.escale")
+
+    first = dry("--exit-code")
+    assert first.returncode == 4 and not saver.store.exists()
+    assert "2 new, 0 changed, 0 unchanged" in first.stdout_text and "Nothing was changed." in first.stdout_text
+    assert saver.backup("create", "-n").stdout_text.splitlines()[0] in first.stdout_text
+    assert not saver.store.exists()
+    assert saver.backup("create").returncode == 0
+    (saver.home / "a/notes.txt").write_bytes(b"second!")
+    (saver.home / "a/more").write_bytes(os.urandom(100_000))
+    before = tree(saver.store)
+    told = objects(saver.backup("create", "-n", "--json").stdout_text)
+    (ahead,) = (one for one in told if one["type"] == "trial")
+    assert tree(saver.store) == before and len(saver.versions()) == 1
+    said = json.loads(
+        restic.run(saver.store, "backup", str(saver.home), "--exclude", "*.tmp", "-n", "--json").splitlines()[-1]
+    )
+    assert (ahead["files_new"], ahead["files_changed"]) == (1, 1) == (said["files_new"], said["files_changed"])
+    assert ahead["bytes"] == said["total_bytes_processed"]
+    assert saver.backup("create").returncode == 0
+    (saved,) = objects(saver.backup("list", "--json").stdout_text)[1:-1]
+    assert (saved["files"], saved["bytes"]) == (ahead["files"], ahead["bytes"])
+    assert abs(saved["bytes_stored"] - ahead["bytes_stored"]) < 2000
+    (again,) = objects(dry("--json", "--exit-code").stdout_text)[:-1]
+    assert (again["files"], again["bytes_new"], again["bytes_stored"]) == (3, 0, 0)
+
+
+@pytest.mark.parametrize("act", ["init", "list", "check", "passphrase", "key"])
+def test_what_has_no_dry_run_says_so(saver, act):
+    done = saver.backup(act, "-n")
+    assert done.returncode == 2 and f"not {act}" in done.stderr_text and not saver.store.exists()
+
+
 # -- keeping
 
 
