@@ -86,8 +86,8 @@ class PageFreed(Event):
 class Progress(Event):
     """Bytes of user files done so far on a page; sent often, render it rarely.
 
-    `direction` is also "save", "restore" or "check"; then `page` is "", and `files` and `bytes` are None while nobody
-    knows how many there are.
+    `direction` is also "save" or "restore"; then `page` is "", and `files` and `bytes` are None while nobody knows how
+    many there are.  Or "check" or "prune", which go by steps: `page` is what is counted, "directories" or "packs".
     """
 
     type: ClassVar[str] = "progress"

@@ -264,7 +264,7 @@ class BackupLoop:
             try:
                 repository.refresh()
                 plan = plan_tidying(self._vault, repository, machine, self._clock)
-                done = tidy(self._vault, repository, plan, machine, self._clock, is_approved=False)
+                done = tidy(self._vault, repository, plan, machine, self._clock, is_approved=False, report=self._tidied)
             finally:
                 repository.close()
         except EscaleError as error:

@@ -88,18 +88,37 @@ def amount_text(amount: Amount) -> str:
 
 def progress_text(event: Progress, bytes_per_s: float | None) -> str:
     """How far a page is; with a rate, how long it will still take."""
-    verb, done = _VERBS[event.direction], size_text(event.bytes_done)
+    done = size_text(event.bytes_done)
+    text = f"{_VERBS[event.direction]} {progress_count(event)}, {done}"
     if event.files is None or event.bytes is None:
         rate = f", {size_text(bytes_per_s)}/s" if bytes_per_s else ""
-        return f"{verb} {files_text(event.files_done)}, {done} so far{rate}"
-    text = f"{verb} {event.files_done} of {files_text(event.files)}, {done} of {size_text(event.bytes)}"
+        return f"{text} so far{rate}"
+    text = f"{text} of {size_text(event.bytes)}"
     if not bytes_per_s or event.bytes_done > event.bytes:
         return text
     left = (event.bytes - event.bytes_done) / bytes_per_s
     return f"{text}, {size_text(bytes_per_s)}/s, {duration_text(left)} left"
 
 
-_VERBS = {"up": "sent", "down": "received", "save": "looked at", "restore": "restored", "check": "read"}
+_VERBS = {
+    "up": "sent",
+    "down": "received",
+    "save": "looked at",
+    "restore": "restored",
+    "check": "read",
+    "prune": "read",
+}
+_STEPS = ("check", "prune")
+"""Directions whose pages are what is counted."""
+
+
+def progress_count(event: Progress) -> str:
+    """`3 of 12 packs`; without a known end, `3 files`."""
+    if event.direction in _STEPS:
+        noun = event.page
+    else:
+        noun = "file" if (event.files_done if event.files is None else event.files) == 1 else "files"
+    return f"{event.files_done} {noun}" if event.files is None else f"{event.files_done} of {event.files} {noun}"
 
 
 def line_of(event: Event) -> Line | None:

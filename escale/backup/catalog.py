@@ -141,6 +141,11 @@ class Catalog:
         statement = f"SELECT {columns} WHERE kind = {_NUMBER[kind]} AND id IN "
         return {row[0] for row in self._those(statement, ids) if not without or row[1].hex() not in without}
 
+    def amount(self, kind: BlobKind) -> tuple[int, int]:
+        """How many blobs of a kind there are, and their stored bytes; those that are in two packs count twice."""
+        count, size = self._rows("SELECT COUNT(*), SUM(length) FROM blobs WHERE kind = ?", (_NUMBER[kind],))[0]
+        return count, size or 0
+
     def is_empty(self) -> bool:
         """Whether no blob is known."""
         return not self._rows("SELECT 1 FROM blobs LIMIT 1")

@@ -108,7 +108,7 @@ class Check:
     def run(self, share: float = 0.0, heads: Heads | None = None) -> Checked:
         """`share`: of the packs that are read to their ends, 0 to 1; `heads`: whose memory is compared, and grows."""
         with Fetch(self._repository, self._connections, RANGE_BYTES) as fetch:
-            reached = reach(self._repository, fetch, self._tell, is_strict=True)
+            reached = reach(self._repository, fetch, self._looked, is_strict=True)
         self._done.versions, self._done.packs = len(reached.snapshots), len(reached.packs)
         self._identity()
         known = self._repository.read_back(sorted(self._repository.catalog.index_names()))
@@ -122,6 +122,10 @@ class Check:
         if heads is not None:
             self._heads(heads, reached)
         return self._done
+
+    def _looked(self, progress: Progress) -> None:
+        self._tell()
+        self._report(progress)
 
     # --- config and keys
 
@@ -175,9 +179,8 @@ class Check:
             self._done.bytes_read += state.size
             if state.error is not None:
                 damaged[state.pack] = state
-            self._tell()
-            progress = Progress(self._done.packs_read, len(chosen), self._done.bytes_read, known, path=state.pack)
-            self._report(progress)
+            looked = (self._done.packs_read, len(chosen), self._done.bytes_read, known)
+            self._looked(Progress(*looked, path=state.pack, noun="packs"))
         return damaged
 
     def _weigh(self, reached: Reached, suspects: dict[str, EscaleError], states: dict[str, PackState]) -> None:

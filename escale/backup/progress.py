@@ -1,4 +1,4 @@
-"""Progress: how far a run of saving, restoring or checking is, as a value that screens and logs render."""
+"""Progress: how far a run of saving, restoring, pruning or checking is, as a value that screens and logs render."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class Progress:
     """`files_done`, `bytes_done`: looked at, or brought back, so far; `bytes_moved`: of these, what had to be read and
     stored, or fetched and written.  `files_known`, `bytes_known`: how many there are in all, None while nobody knows;
-    while saving they are those of the version before.  `path`: what is being worked on."""
+    while saving they are those of the version before.  `path`: what is being worked on.  `noun`: what is counted; a run
+    of more than one step counts something else in each."""
 
     files_done: int = 0
     files_known: int | None = None
@@ -18,6 +19,7 @@ class Progress:
     bytes_known: int | None = None
     bytes_moved: int = 0
     path: str = ""
+    noun: str = "files"
 
 
 Report = Callable[[Progress], None]

@@ -17,6 +17,7 @@ from threading import Lock
 
 from ..clock import Clock
 from ..errors import EscaleError, Missing, PeerError
+from .catalog import Catalog
 from .doomed import GRACE_S, Doomed, doomed
 from .fetch import Fetch, Receiver
 from .listing import take_from_index
@@ -24,6 +25,7 @@ from .locks import RepositoryLock, locked, others_since
 from .machine import Machine
 from .objects import Kind
 from .pack import BlobKind, read_contents
+from .progress import Progress, Report, silent
 from .reach import RANGE_BYTES, Reached, reach, whole_packs
 from .remnants import sweep_remnants
 from .repository import Repository
@@ -56,7 +58,10 @@ class Pruned:
 
 
 class Prune:
-    """For one repository, by one thread.  `connections`: for reading and for storing anew."""
+    """For one repository, by one thread.  `connections`: for reading and for storing anew.
+
+    `report`: called as those who save do; what it raises comes through, and the next prune goes on from there.
+    """
 
     def __init__(
         self,
@@ -68,6 +73,7 @@ class Prune:
         threads: int = 2,
         connections: int = 4,
         rng: random.Random | None = None,
+        report: Report = silent,
     ) -> None:
         self._repository = repository
         self._machine = machine
@@ -76,6 +82,7 @@ class Prune:
         self._threads = threads
         self._connections = connections
         self._rng = rng
+        self._report = report
         self._doomed = Doomed(repository, clock)
         self._done = Pruned()
         self._read: set[str] = set()
@@ -135,7 +142,6 @@ class Prune:
         while True:
             catalog.hold(whole)
             catalog.let_go(marked | damaged)
-            wasteful = set[str]()
             needed = catalog.needed_bytes()
             wasteful = _wasteful(needed.in_all, settled - marked, reached.packs)
             catalog.let_go(wasteful)
@@ -153,14 +159,15 @@ class Prune:
 
         Every blob is opened: whoever only adds may have added a pack that says to hold what it does not.
         """
-        catalog, damaged = self._repository.catalog, set()
-        for pack in sorted(set().union(*map(catalog.other_holders, candidates)) - self._read):
-            lock.renew()
+        catalog, damaged, looked = self._repository.catalog, set(), self._looked(lock)
+        packs = sorted(set().union(*map(catalog.other_holders, candidates)) - self._read)
+        for (pack,), progress in _groups(catalog, packs, 1):
             try:
                 self._open_all(pack)
                 self._read.add(pack)
             except (PeerError, Missing):
                 damaged.add(pack)
+            looked(progress)
         catalog.let_go(damaged)
         return damaged
 
@@ -173,18 +180,18 @@ class Prune:
 
     def _store_anew(self, packs: Sequence[str], fetch: Fetch, lock: RepositoryLock) -> None:
         """What is needed of these packs and nobody else holds, into others; those count as holders then."""
-        repository, mutex = self._repository, Lock()
+        repository, mutex, looked = self._repository, Lock(), self._looked(lock)
         repository.missing = {*repository.missing, *packs}
         with Writer(repository, self._threads, self._connections, self._rng) as writer:
-            for start in range(0, len(packs), TOGETHER):
+            for group, progress in _groups(repository.catalog, packs, TOGETHER):
                 wanted: dict[BlobKind, set[bytes]] = {kind: set() for kind in BlobKind}
-                for pack in packs[start : start + TOGETHER]:
+                for pack in group:
                     for kind, blob_id in repository.catalog.needed_blobs_of(pack):
                         wanted[kind].add(blob_id)
                 for kind, ids in wanted.items():
                     # What cannot be read stays where it is, and its pack with it.
                     fetch.blobs(kind, ids, _adder(writer, mutex, kind))
-                lock.renew()
+                looked(progress)
             writer.flush()
             self._done.repacked_bytes += writer.written.stored_bytes
             repository.catalog.hold(writer.written.packs)
@@ -245,13 +252,20 @@ class Prune:
     # --- both
 
     def _reach(self, fetch: Fetch, lock: RepositoryLock) -> Reached:
-        self._reached = reach(self._repository, fetch, lock.renew, before=self._reached)
+        self._reached = reach(self._repository, fetch, self._looked(lock), before=self._reached)
         return self._reached
 
     def _spare(self, pack: str) -> None:
         self._doomed.spare(pack)
         self._repository.missing.discard(pack)
         self._done.spared.add(pack)
+
+    def _looked(self, lock: RepositoryLock) -> Report:
+        def looked(progress: Progress) -> None:
+            lock.renew()
+            self._report(progress)
+
+        return looked
 
     def _is_damaged(self, reached: Reached) -> bool:
         if not reached.is_complete or reached.indices_damaged:
@@ -264,6 +278,16 @@ class Prune:
 
 def _wasteful(needed: Mapping[str, int], candidates: Iterable[str], sizes: Mapping[str, int]) -> set[str]:
     return {pack for pack in candidates if needed.get(pack, 0) <= (1 - WASTE_MAX) * sizes[pack]}
+
+
+def _groups(catalog: Catalog, packs: Sequence[str], count: int) -> Iterator[tuple[Sequence[str], Progress]]:
+    """So many at a time, and how far one is after them."""
+    sizes, done = [*map(catalog.pack_size, packs)], 0
+    known = sum(sizes)
+    for start in range(0, len(packs), count):
+        group = packs[start : start + count]
+        done += sum(sizes[start : start + count])
+        yield group, Progress(start + len(group), len(packs), done, known, noun="packs")
 
 
 def _adder(writer: Writer, mutex: Lock, kind: BlobKind) -> Receiver:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -10,11 +10,12 @@ from ..errors import EscaleError, PeerError
 from .fetch import Fetch
 from .objects import Kind
 from .pack import BlobKind
+from .progress import Progress, Report
 from .repository import Repository
 from .snapshot import Snapshot
 from .tree import decode_needs, decode_tree
 
-BATCH_TREES = 4_000
+BATCH_TREES = 2_000
 """Asked for at once: many lie beside each other, and what waits for them takes a few megabytes."""
 
 RANGE_BYTES = 1 << 20
@@ -65,7 +66,7 @@ class Unreadable(PeerError):
 def reach(
     repository: Repository,
     fetch: Fetch,
-    tell: Callable[[], None],
+    report: Report,
     *,
     is_strict: bool = False,
     before: Reached | None = None,
@@ -73,7 +74,7 @@ def reach(
     """Look at everything.  The catalog knows afterwards what is needed, and who holds it.
 
     In the order of readers: versions, then the index, then packs; so what a version needs that is written meanwhile
-    is not taken for lost.  `tell` is called every now and then.  `is_strict`: a directory counts as damaged, too, if
+    is not taken for lost.  `report` is called every now and then.  `is_strict`: a directory counts as damaged, too, if
     anything in it is not as it has to be to be restored.  `before`: what was found with this catalog last; what a
     version needs never changes, so then only new versions are read.
     """
@@ -91,7 +92,7 @@ def reach(
         catalog.forget_needs()
     catalog.let_go(catalog.packs())
     catalog.hold(whole_packs(repository, found.packs))
-    _Descent(repository, fetch, tell, found, is_strict).run(catalog.need(BlobKind.TREE, found.trees))
+    _Descent(repository, fetch, report, found, is_strict).run(catalog.need(BlobKind.TREE, found.trees))
     found.lost = catalog.unheld()
     return found
 
@@ -110,13 +111,11 @@ class _Descent:
     `is_strict`: whether a directory has to be right in everything, or only in what it needs.
     """
 
-    def __init__(
-        self, repository: Repository, fetch: Fetch, tell: Callable[[], None], found: Reached, is_strict: bool
-    ) -> None:
+    def __init__(self, repository: Repository, fetch: Fetch, report: Report, found: Reached, is_strict: bool) -> None:
         self._catalog = repository.catalog
         self._where = repository.objects.url
         self._fetch = fetch
-        self._tell = tell
+        self._report = report
         self._found = found
         self._is_strict = is_strict
         self._lock = Lock()
@@ -125,11 +124,14 @@ class _Descent:
         self._below: set[bytes] = set()
 
     def run(self, trees: Sequence[bytes]) -> None:
-        waiting = [*trees]
+        waiting, done = [*trees], 0
+        known, known_bytes = self._catalog.amount(BlobKind.TREE)
         while waiting:
             batch = [waiting.pop() for _ in range(min(BATCH_TREES, len(waiting)))]
             waiting += self._step(batch)
-            self._tell()
+            done += len(batch)
+            # Trees that no version needs any more are known, too: this ends a little before its end.
+            self._report(Progress(done, known, known_bytes * done // max(known, done), known_bytes, noun="directories"))
         self._catalog.need(BlobKind.DATA, sorted(self._data))
 
     def _step(self, batch: list[bytes]) -> list[bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO, Any
 
-from ..app.wording import Level, Line, line_of, size_text
+from ..app.wording import Level, Line, line_of, progress_count, size_text
 from ..events import Event, PageEnded, PassEnded, Progress
 from .render import Palette, error_text
 
@@ -28,6 +28,7 @@ class BarScreen:
         self._level = loudest
         self._palette = palette
         self._tasks: dict[tuple[str, str], Any] = {}
+        self._pages: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
         self._bars = Progress(
             TextColumn("{task.description}"),
@@ -48,7 +49,7 @@ class BarScreen:
             elif isinstance(event, PageEnded):
                 self._remove(event.section, event.direction)
             elif isinstance(event, PassEnded):
-                for direction in ("up", "down", "save"):
+                for direction in ("up", "down", "save", "prune"):
                     self._remove(event.section, direction)
         line = line_of(event)
         if line is not None:
@@ -67,8 +68,11 @@ class BarScreen:
 
     def _move(self, event: Progress) -> None:
         key = (event.section, event.direction)
-        files = f"{event.files_done} files" if event.files is None else f"{event.files_done} of {event.files} files"
-        text = f"{event.section}  {event.direction}  {files}"
+        if self._pages.get(key, event.page) != event.page:
+            # A bar that goes back to its beginning would take the time so far for that of the new page.
+            self._remove(*key)
+        self._pages[key] = event.page
+        text = f"{event.section}  {event.direction}  {progress_count(event)}"
         done = size_text(event.bytes_done) + ("" if event.bytes is None else f" of {size_text(event.bytes)}")
         if key in self._tasks:
             self._bars.update(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from ..app.tidying import plan_tidying, tidy
+from ..app.tidying import plan_tidying, progress_of, tidy
 from ..app.vault import Vault
 from ..app.wording import Level, Line, counted, size_text
 from ..backup.check import Check, Checked, Damage
@@ -18,11 +18,11 @@ from ..backup.prune import Pruned
 from ..backup.repair import Repair
 from ..backup.repository import Repository
 from ..errors import EscaleError
-from ..events import Progress
 from ..files.tree import display
 from .exit_codes import DECISION, DONE, SKIPPED
 from .render import Screen, clock_text, explain, json_line, table
 from .session import Session
+from .whole import screen_of
 
 PATHS_MAX = 20
 """Paths named for one damage on a screen; --json has all."""
@@ -45,10 +45,6 @@ def opened(vault: Vault) -> Iterator[Repository]:
 def prune(session: Session, vault: Vault) -> int:
     """Forget what no rule keeps, then let go of what no version needs; 3 if damage forbids it."""
     machine = Machine.this()
-
-    def in_use(error: RepositoryLocked) -> None:
-        session.tell(Line(Level.INFO, f"{vault.section}: {error}; what was marked before stays for now"))
-
     with opened(vault) as repository:
         plan = plan_tidying(vault, repository, machine, session.clock, session.options.host)
         _show_plan(session, vault, plan)
@@ -56,13 +52,28 @@ def prune(session: Session, vault: Vault) -> int:
             return DONE
         if plan.is_much and not _is_approved(session, plan):
             return DECISION
-        done = tidy(vault, repository, plan, machine, session.clock, is_approved=True, in_use=in_use)
+        done = _tidied(session, vault, repository, plan, machine)
     record = vault.record()
     vault.remember(replace(record, files_usual=record.files))  # Somebody has looked, and finds it right.
     session.tell(
         Line(Level.INFO, f"{vault.section}: {counted(len(plan.gone), 'version')} forgotten, {len(plan.kept)} kept")
     )
     return _told(session, vault, done)
+
+
+def _tidied(session: Session, vault: Vault, repository: Repository, plan: Forgetting, machine: Machine) -> Pruned:
+    in_use: list[RepositoryLocked] = []
+    with screen_of(session) as screen:
+
+        def report(looked: Looked) -> None:
+            screen(progress_of(vault.section, "prune", looked))
+
+        done = tidy(
+            vault, repository, plan, machine, session.clock, is_approved=True, in_use=in_use.append, report=report
+        )
+    for error in in_use:
+        session.tell(Line(Level.INFO, f"{vault.section}: {error}; what was marked before stays for now"))
+    return done
 
 
 def _is_approved(session: Session, plan: Forgetting) -> bool:
@@ -102,6 +113,7 @@ def _told(session: Session, vault: Vault, done: Pruned) -> int:
     words = [f"{len(packs)} packs {verb}, {size_text(sum(packs.values()))}" for verb, packs in amounts.items() if packs]
     words += [f"{done.waiting} wait for three days to pass"] if done.waiting else []
     words += [f"{len(done.spared)} spared"] if done.spared else []
+    words += [f"{counted(done.swept, 'broken upload')} removed"] if done.swept else []
     session.tell(Line(Level.INFO, f"{vault.section}: {'; '.join(words) or 'nothing to let go of'}"))
     if session.options.json:
         values = {"deleted": sum(done.deleted.values()), "marked": sum(done.marked.values()), "waiting": done.waiting}
@@ -140,8 +152,7 @@ def check(session: Session, vault: Vault, screen: Screen) -> int:
 
 def _checked(session: Session, vault: Vault, repository: Repository, machine: Machine, screen: Screen) -> Checked:
     def report(looked: Looked) -> None:
-        amounts = (looked.files_done, looked.files_known, looked.bytes_done, looked.bytes_known)
-        screen(Progress(vault.section, "check", "", *amounts))
+        screen(progress_of(vault.section, "check", looked))
 
     with locked(repository, machine, session.clock, exclusive=False) as lock:
         heads = vault.heads(repository, machine, session.clock)

@@ -213,6 +213,41 @@ def test_old_versions_go_once_a_day(owner: Owner) -> None:
     assert owner.vault.record().versions == 5
 
 
+def test_letting_old_versions_go_is_told_as_it_goes_on(owner: Owner) -> None:
+    """The service takes who tells nothing for long for dead."""
+    owner.vault = replace(owner.vault, prunes=True)
+    owner.loop(at_once=True).run_once()
+    told = [event for event in owner.events if isinstance(event, Progress) and event.direction == "prune"]
+    assert told and {event.page for event in told} == {"directories"}
+    assert all(0 < event.files_done <= (event.files or 0) for event in told)
+
+
+class StopsPruning(list[object]):
+    """What is told; somebody ends the service when it is told for the first time how far a prune is."""
+
+    loop: BackupLoop
+
+    def append(self, event: object) -> None:
+        super().append(event)
+        if isinstance(event, Progress) and event.direction == "prune":
+            self.loop.stop()
+
+
+def test_whoever_is_stopped_while_old_versions_go_ends_soon_and_goes_on_later(owner: Owner) -> None:
+    for _ in range(4):
+        owner.loop(at_once=True).run_once()
+        owner.clock.advance(6 * HOUR)
+    owner.vault = replace(owner.vault, prunes=True)
+    owner.events = events = StopsPruning()
+    events.loop = owner.loop(at_once=True)
+    events.loop.run_once()
+    assert sum(isinstance(event, Progress) and event.direction == "prune" for event in events) == 1
+    assert owner.vault.record().tidied is None and not owner.place.names("locks")
+    owner.events = []
+    owner.loop(at_once=True).run_once()
+    assert owner.vault.record().tidied is not None and len(owner.place.names("snapshots")) == 2
+
+
 def test_nothing_old_goes_while_a_disk_may_be_missing(owner: Owner) -> None:
     """GIVEN a folder that is suddenly nearly empty WHEN it is saved THEN that is told, and old versions stay until the
     files are back."""

@@ -86,6 +86,14 @@ def test_progress_says_how_long_it_will_take_when_it_knows():
     assert progress_text(event, 8 * 1024**2).endswith(", 8.0 MB/s, 4 min 16 s left")
 
 
+def test_progress_says_what_is_counted():
+    assert progress_text(Progress("w", "save", "", 1, None, 5, None), None) == "looked at 1 file, 5 B so far"
+    assert progress_text(Progress("w", "up", "p", 1, 1, 5, 5), None) == "sent 1 of 1 file, 5 B of 5 B"
+    assert progress_text(Progress("w", "prune", "packs", 3, 12, 5, 9), None) == "read 3 of 12 packs, 5 B of 9 B"
+    event = Progress("w", "check", "directories", 3, 12, 5, 9)
+    assert progress_text(event, 2.0) == "read 3 of 12 directories, 5 B of 9 B, 2 B/s, 2.0 s left"
+
+
 def test_the_line_for_the_service_manager():
     sections = [
         SectionStatus("work", SectionState.IN_STEP),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from escale.backup.locks import LockLost, RepositoryLocked, locked
 from escale.backup.machine import Machine
 from escale.backup.objects import Kind
 from escale.backup.pack import BlobKind
+from escale.backup.progress import Progress, silent
 from escale.backup.prune import Prune, Pruned
 from escale.backup.reach import reach
 from escale.backup.repository import Repository
@@ -432,7 +434,7 @@ def test_everything_that_is_needed_is_known(tmp_path):
     place.save(folder)
     repository = place.repository()
     with Fetch(repository, 1) as fetch:
-        reached = reach(repository, fetch, lambda: None)
+        reached = reach(repository, fetch, silent)
     assert reached.is_complete
     assert repository.catalog.needed_bytes().once.keys() == repository.catalog.packs()
 
@@ -452,15 +454,15 @@ def test_what_a_version_needs_is_read_once(tmp_path):
     place.save(folder)
     repository = place.repository()
     with Fetch(repository, 1) as fetch:
-        before = reach(repository, fetch, lambda: None)
+        before = reach(repository, fetch, silent)
         needed = repository.catalog.needed_bytes()
         spoil_trees(place)
         fill(folder, 1, 3)
         place.save(folder)
-        again = reach(repository, fetch, lambda: None, before=before)
+        again = reach(repository, fetch, silent, before=before)
         assert again.is_complete and len(again.snapshots) == 2
         assert repository.catalog.needed_bytes().in_all.items() > needed.in_all.items()
-        assert reach(repository, fetch, lambda: None).trees_damaged
+        assert reach(repository, fetch, silent).trees_damaged
 
 
 def test_a_version_that_went_meanwhile_needs_nothing_any_more(tmp_path):
@@ -471,10 +473,10 @@ def test_a_version_that_went_meanwhile_needs_nothing_any_more(tmp_path):
     place.save(folder)
     repository = place.repository()
     with Fetch(repository, 1) as fetch:
-        before = reach(repository, fetch, lambda: None)
+        before = reach(repository, fetch, silent)
         most = sum(repository.catalog.needed_bytes().once.values())
         drop(place, first)
-        assert reach(repository, fetch, lambda: None, before=before).is_complete
+        assert reach(repository, fetch, silent, before=before).is_complete
     assert sum(repository.catalog.needed_bytes().once.values()) < most - 60_000
 
 
@@ -486,9 +488,55 @@ def test_what_was_not_read_whole_is_read_again(tmp_path):
     spoil_trees(place)
     repository = place.repository()
     with Fetch(repository, 1) as fetch:
-        before = reach(repository, fetch, lambda: None)
+        before = reach(repository, fetch, silent)
         assert before.trees_damaged
         place.blobs.update(sound)
-        again = reach(repository, fetch, lambda: None, before=before)
+        again = reach(repository, fetch, silent, before=before)
         assert again.is_complete
     assert repository.catalog.needed_bytes().once.keys() == repository.catalog.packs()
+
+
+def test_it_tells_how_far_it_is(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, *range(40))
+    first = place.save(folder).snapshot
+    fill(folder, *range(4))
+    place.save(folder)
+    drop(place, first)
+    told: list[Progress] = []
+    Prune(place.repository(), MACHINE, place.clock, threads=1, connections=1, report=told.append).run()
+    assert [*dict.fromkeys(progress.noun for progress in told)] == ["directories", "packs"]
+    for progress in told:
+        assert 0 < progress.files_done <= (progress.files_known or 0)
+        assert 0 < progress.bytes_done <= (progress.bytes_known or 0)
+    assert told[-1].files_done == told[-1].files_known
+    assert told[-1].bytes_done == told[-1].bytes_known > 100_000
+
+
+class Stop(Exception):
+    """Somebody wants us to end."""
+
+
+@pytest.mark.parametrize("nth", range(4))
+def test_whoever_is_told_may_end_it_and_the_next_one_finishes(tmp_path, nth):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, *range(40))
+    first = place.save(folder).snapshot
+    fill(folder, *range(4))
+    second = place.save(folder).snapshot
+    before = content(place, second)
+    drop(place, first)
+    calls = itertools.count()
+
+    def stop(progress: Progress) -> None:
+        if next(calls) == nth:
+            raise Stop
+
+    with contextlib.suppress(Stop):
+        Prune(place.repository(), MACHINE, place.clock, threads=1, connections=1, report=stop).mark()
+    assert not place.names("locks")
+    assert prune(place).damage == []
+    place.clock.advance(GRACE_S)
+    prune(place)
+    assert content(place, second) == before
+    assert stored_bytes(place) < 160_000
