@@ -66,6 +66,11 @@ def set_link_attributes(parent: int, name: bytes, node: Node) -> list[str]:
     if node.type is not NodeType.LINK:
         with _noted(failures, "permissions"):
             os.chmod(name, node.mode, dir_fd=parent)
+    for attribute, value in node.xattrs:
+        with _noted(failures, f"attribute {attribute}"):
+            # There is no call that takes the directory beside the name.
+            place = b"/proc/self/fd/%d/%b" % (parent, name)
+            os.setxattr(place, attribute.encode("utf-8", "surrogateescape"), value, follow_symlinks=False)
     with _noted(failures, "times"):
         os.utime(name, ns=(node.atime_ns, node.mtime_ns), dir_fd=parent, follow_symlinks=False)
     return failures

@@ -88,6 +88,23 @@ def test_a_link_gets_its_own_attributes_not_those_of_its_target(tmp_path, file):
     assert (file.stat().st_mtime_ns, file.stat().st_mode) == (before.st_mtime_ns, before.st_mode)
 
 
+@pytest.mark.parametrize("kind", [NodeType.LINK, NodeType.FIFO])
+def test_extended_attributes_of_what_cannot_be_opened_are_given_or_told(tmp_path, file, kind):
+    """Linux takes those of users for files and directories only, and others from root; what it leads to gets none."""
+    parent = os.open(tmp_path, os.O_RDONLY)
+    xattrs = (("trusted.a", b"\0\xff"), ("user.b", b"b"))
+    made = node("made", kind, mode=0o777, target="file" if kind is NodeType.LINK else "", xattrs=xattrs, mtime_ns=3)
+    make_special(parent, b"made", made)
+    told = set_link_attributes(parent, b"made", made)
+    os.close(parent)
+    names = os.listxattr(tmp_path / "made", follow_symlinks=False)
+    assert names == (["trusted.a"] if IS_ROOT else [])
+    assert [words.partition(":")[0] for words in told] == [f"attribute {n}" for n, _ in xattrs if n not in names]
+    assert not os.listxattr(file) and (tmp_path / "made").lstat().st_mtime_ns == 3
+    if names:
+        assert os.getxattr(tmp_path / "made", "trusted.a", follow_symlinks=False) == b"\0\xff"
+
+
 @pytest.mark.parametrize("kind", [NodeType.FIFO, NodeType.SOCKET])
 def test_what_anybody_may_make(tmp_path, kind):
     parent = os.open(tmp_path, os.O_RDONLY)

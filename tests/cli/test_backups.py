@@ -254,6 +254,30 @@ def test_what_has_no_dry_run_says_so(saver, act):
     assert done.returncode == 2 and f"not {act}" in done.stderr_text and not saver.store.exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give them to links and pipes")
+def test_extended_attributes_of_links_and_pipes_travel_both_ways(saver, restic: Restic):
+    """GIVEN a link and a pipe with extended attributes WHEN we save them and restic does THEN each brings back what
+    the other has saved, attributes included."""
+    (saver.home / "link").symlink_to("big")
+    os.mkfifo(saver.home / "pipe")
+    for name in ("link", "pipe"):
+        os.setxattr(saver.home / name, "trusted.escale", b"\0of its own", follow_symlinks=False)
+    assert saver.backup("create").returncode == 0
+    theirs = saver.place / "theirs"
+    restic.run(saver.store, "backup", str(saver.home))
+    restic.run(saver.store, "restore", saver.versions()[0], "--target", str(theirs))
+    restored = {"theirs of ours": theirs / str(saver.home)[1:]}
+    for number, version in enumerate(saver.versions()):
+        assert saver.restore("get", ".", "--at", version, "--to", str(number)).returncode == 0
+        restored[f"ours of version {number}"] = saver.place / str(number)
+    assert len(restored) == 3
+    for whose, place in restored.items():
+        # What restic took up later than 0.14: those of links.
+        for name in ("pipe",) if restic.is_old else ("link", "pipe"):
+            value = os.getxattr(place / name, "trusted.escale", follow_symlinks=False)
+            assert value == b"\0of its own", (whose, name)
+
+
 # -- keeping
 
 
