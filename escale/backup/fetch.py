@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -44,7 +43,8 @@ Receiver = Callable[[bytes, bytes], None]
 
 
 class Fetch:
-    """Reads from a repository over several connections; a context manager.
+    """Reads from a repository over several connections; a context manager.  Used by the thread that the repository
+    belongs to, whose own connection is one of them while that waits: whoever wants one file does not log in twice.
 
     `range_bytes`: how long a request may be; each connection holds as much.
     """
@@ -54,7 +54,7 @@ class Fetch:
         self._pool = ThreadPoolExecutor(connections, "fetch")
         self._width = connections
         self._range_bytes = range_bytes
-        self._idle: queue.SimpleQueue[Objects] = queue.SimpleQueue()
+        self._idle: list[Objects] = []
         self._all: list[Objects] = []
         self._sizes: list[int] = []
 
@@ -80,10 +80,15 @@ class Fetch:
         places, failed = self._placed(kind, ids)
         return failed | self.read(places, receive)
 
-    def read(self, places: Places, receive: Receiver) -> dict[bytes, str]:
-        """The same for blobs whose places are known; what lies there damaged is looked for elsewhere."""
+    def read(self, places: Places, receive: Receiver, *, lent: bool = True) -> dict[bytes, str]:
+        """The same for blobs whose places are known; what lies there damaged is looked for elsewhere.
+
+        `lent`: the repository's own connection is one of those that are used; not if somebody goes on using it.
+        """
         failed: dict[bytes, str] = {}
         running: set[Future[dict[bytes, str]]] = set()
+        if lent:
+            self._idle.append(self._repository.objects)
         try:
             for one in ranges(places, self._range_bytes):
                 running.add(self._pool.submit(self._read, one, receive))
@@ -98,6 +103,8 @@ class Fetch:
             for future in running:
                 future.cancel()
             wait(running)
+            if lent:
+                self._idle.remove(self._repository.objects)
         return failed
 
     def _placed(self, kind: BlobKind, ids: Iterable[bytes]) -> tuple[Places, dict[bytes, str]]:
@@ -119,7 +126,7 @@ class Fetch:
             # One by one, for another pack may have what this one lacks.
             data = memoryview(b"")
         finally:
-            self._idle.put(objects)
+            self._idle.append(objects)
         self._sizes.append(len(data))
         failed = {}
         for blob in one.blobs:
@@ -140,12 +147,12 @@ class Fetch:
         try:
             return self._repository.load_blob(blob.kind, blob.id, objects)
         finally:
-            self._idle.put(objects)
+            self._idle.append(objects)
 
     def _connection(self) -> Objects:
         try:
-            return self._idle.get_nowait()
-        except queue.Empty:
+            return self._idle.pop()
+        except IndexError:
             objects = self._repository.another_connection()
             self._all.append(objects)
             return objects

@@ -96,3 +96,29 @@ def test_what_the_receiver_raises_comes_through_and_it_is_not_called_afterwards(
         count = len(calls)
         assert 1 <= count <= 4
     assert len(calls) == count
+
+
+@pytest.mark.parametrize(("count", "connections"), [(1, 4), (300, 1), (300, 4)])
+def test_the_open_connection_is_one_of_them(place, ids, count, connections):
+    """Whoever wants one file does not log in twice."""
+    repository, made, found = opened(place), [], []
+    another = repository.another_connection
+    repository.another_connection = lambda: made.append(another()) or made[-1]
+    with Fetch(repository, connections) as fetch:
+        for _ in range(2):
+            assert fetch.blobs(BlobKind.DATA, ids[:count], lambda blob_id, clear: found.append(blob_id)) == {}
+    assert len(found) == 2 * count
+    assert len(made) <= (0 if count == 1 else connections - 1)
+
+
+def test_the_open_connection_is_given_back_whatever_happens(place, ids):
+    repository = opened(place)
+
+    def refuse(blob_id: bytes, clear: bytes) -> None:
+        raise OSError("the disk is full")
+
+    with Fetch(repository, 2) as fetch:
+        with pytest.raises(OSError, match="full"):
+            fetch.blobs(BlobKind.DATA, ids, refuse)
+        assert repository.objects not in fetch._idle
+    assert repository.load_blob(BlobKind.DATA, ids[0])
