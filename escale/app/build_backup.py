@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..backup.objects import Kind
 from ..clock import Clock
-from ..conf.secrets import Ask
+from ..conf.secrets import Ask, Origin
 from ..conf.settings import BackupSection
 from ..digest import short_name
 from ..events import Reporter
@@ -83,7 +83,12 @@ def build_vault(
         record_path=None if state is None else record_path(state, section),
         state=state,
         adds=not section.may_delete,
+        forget_password=_forget_nothing if section.passphrase.origin is Origin.ASK else password.cache_clear,
     )
+
+
+def _forget_nothing() -> None:
+    """Who has typed it is not asked again: where a service runs there is nobody any more."""
 
 
 def followed(path: Path) -> Path:

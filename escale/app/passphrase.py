@@ -12,7 +12,7 @@ from ..backup.keychain import Keychain
 from ..backup.locks import locked
 from ..backup.machine import Machine
 from ..clock import Clock
-from ..conf.secrets import Secret
+from ..conf.secrets import Origin, Secret
 from ..conf.settings import BackupSection, Config
 from ..errors import SecretError
 from ..files.durable import sync
@@ -33,7 +33,7 @@ class Changed:
     """`key`: the new key file; `former`: those that the passphrase before opens.
 
     `place`: the file that has the new passphrase now, and `before` the one with its former content.  Or `kept`: why
-    that was left to the user, and the former key files are there still.
+    that was left to the user, and the former key files are there still.  Neither where the user is asked for it.
     """
 
     key: str
@@ -114,7 +114,9 @@ def _expect_new(vault: Vault, passphrase: str) -> None:
 
 
 def _put_in_place(changed: Changed, source: Secret, shared_with: str, passphrase: str) -> Changed:
-    """Make it the first line of the file that the passphrase comes from, or say why not."""
+    """Make it the first line of the file that the passphrase comes from, or say why not; who types it knows it."""
+    if source.origin is Origin.ASK:
+        return changed
     if source.path is None:
         return replace(changed, kept=f"the section has its passphrase from elsewhere: {source.source}")
     if shared_with:

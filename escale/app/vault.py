@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..backup.heads import Heads
+from ..backup.keys import WrongPassword
 from ..backup.machine import Machine
 from ..backup.repository import NoRepository, Repository
 from ..backup.retention import Keep
@@ -43,9 +44,10 @@ class Vault:
     """One section's, or that of a repository that belongs to no section; then `paths` mean nothing.
 
     `prunes`: old versions are let go when a new one was saved.  `open_store` makes a connection of its own each time,
-    `make_place` what can be made of the place where the store goes; `password` fetches the secret; `cache` is the
-    directory of catalogs, None to keep nothing; `connections`: how many are worth it; `record_path` and `state`: where
-    this machine remembers when it saved, and what it signed; None to remember nothing.  `adds`: it only adds there.
+    `make_place` what can be made of the place where the store goes; `password` fetches the secret once, and once more
+    after `forget_password`; `cache` is the directory of catalogs, None to keep nothing; `connections`: how many are
+    worth it; `record_path` and `state`: where this machine remembers when it saved, and what it signed; None to
+    remember nothing.  `adds`: it only adds there.
     """
 
     section: str
@@ -61,6 +63,7 @@ class Vault:
     record_path: Path | None = None
     state: Path | None = None
     adds: bool = False
+    forget_password: Callable[[], None] = lambda: None
 
     def record(self) -> Record:
         """What is remembered of it."""
@@ -75,7 +78,15 @@ class Vault:
         """The repository that is there; NoRepository, WrongPassword, StoreError."""
         if self.cache is not None:
             self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return Repository.open(self.open_store, self.password(), self.cache)
+        password = self.password()
+        try:
+            return Repository.open(self.open_store, password, self.cache)
+        except WrongPassword:
+            # It may have been changed since we fetched it.
+            self.forget_password()
+            if self.password() == password:
+                raise
+            return Repository.open(self.open_store, self.password(), self.cache)
 
     def open_or_make(self, machine: Machine, clock: Clock) -> Repository:
         """The repository, made at the first time only."""

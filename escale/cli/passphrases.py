@@ -49,6 +49,9 @@ def passphrase(session: Session, words: Sequence[str]) -> int:
     if changed.kept:
         session.tell(Line(Level.WARNING, _what_is_left(section, changed.key, changed.kept, changed.former)))
         return DECISION
+    if changed.place is None:
+        session.tell(Line(Level.INFO, f"{section.name}: only the new passphrase opens the repository\n{_COPY}"))
+        return DONE
     former = f"the former one opens nothing any more, and is in {display(str(changed.before))}"
     text = f"the new passphrase is in {display(str(changed.place))}; {former}\n{_COPY}"
     session.tell(Line(Level.INFO, f"{section.name}: {text}"))

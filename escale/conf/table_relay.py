@@ -191,7 +191,8 @@ IDENTITY = (
         "passphrase",
         _WHO,
         SecretKind(is_key=True),
-        "The encryption key, the same on all machines: usually `file: PATH` of the file that `escale keygen` wrote.",
+        "The encryption key, the same on all machines: usually `file: PATH` of the file that `escale keygen` wrote."
+        " With role = backup any text, which opens the repository; `escalectl backup passphrase` changes it.",
         default_text="(required when encryption is on)",
         aliases=("key",),
         applies=RESTART,

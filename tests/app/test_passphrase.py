@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,14 @@ def test_where_the_file_is_left_alone_both_open_until_the_user_says(owner: Owner
         remove_keys(owner.vault(), [former[:8]], owner.clock)
     owner.source = Secret(Origin.LITERAL, "window")
     assert remove_keys(owner.vault(), [former[:8]], owner.clock) == [former]
+    assert owner.opens("window") and not owner.opens("door")
+
+
+def test_who_types_it_has_nothing_to_put_in_its_place(owner: Owner) -> None:
+    owner.source = Secret(Origin.ASK, "passphrase")
+    vault = replace(owner.vault(), password=lambda: "door")
+    changed = change_passphrase(vault, owner.source, "", "window", owner.clock)
+    assert not changed.kept and changed.place is None
     assert owner.opens("window") and not owner.opens("door")
 
 

@@ -524,6 +524,21 @@ def test_another_passphrase_and_restic_opens_with_it_alone(saver, restic: Restic
     assert saver.rescue("list").returncode == 0
 
 
+def test_a_running_service_goes_on_with_the_new_passphrase(saver):
+    """GIVEN a running service WHEN the passphrase is changed beside it THEN its next run saves."""
+    (saver.place / "new").write_text("staple battery\n")
+    (saver.place / "new").chmod(0o600)
+    with saver.service(module="escale.cli.escale") as service:
+        service.next("version")
+        service.next("pass", state="end")
+        assert saver.backup("passphrase", "home", "--new", str(saver.place / "new")).returncode == 0
+        assert saver.escalectl("sync", "home").returncode == 0
+        service.next("version")
+        assert saver.escalectl("stop").returncode == 0
+        assert service.end() == 0
+    assert len(saver.versions()) == 2
+
+
 def test_keys_are_added_listed_and_removed_as_restic_does(saver, restic: Restic):
     """GIVEN keys of ours and of restic's THEN both list all of them, and each removes the other's."""
     assert saver.backup("create").returncode == 0
