@@ -8,15 +8,19 @@ wait for the rest of their file, not by what a version holds.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 
 from ..files.directories import Directories
 from ..files.durable import FEW, sync_file_system
+from ..store.blob import temporary_name
 from .assembly import Assembly
 from .fetch import Fetch, Places
+from .node import Node
 from .pack import PackedBlob
 
 OPEN_MAX = 400
@@ -26,7 +30,13 @@ FILES_MAX = 10_000
 """At once: each takes about a kilobyte until it has its place."""
 
 BYTES_MAX = 128 << 20
-"""Of content that is asked for at once: what came is told, and lasts, after so much at the latest."""
+"""Of content at once: what came is told, and lasts, after so much at the latest."""
+
+ASK_BYTES = 32 << 20
+"""Of content that is asked for together: it lies in a few packs, and in each of them side by side."""
+
+AHEAD = 2
+"""What was asked for so often may be on its way while more is looked for."""
 
 WAITING_BYTES_MAX = 32 << 20
 """Of small files in several pieces, which wait in memory for each other."""
@@ -36,9 +46,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 Piece = tuple[str, PackedBlob, int]
 """A part of a file: the pack it lies in, where in it, and the offset in the file."""
 
+Wanted = dict[bytes, list[tuple[Assembly, int, int]]]
+"""Where the content of each blob belongs: the offset in a file, and the length that is expected."""
+
 
 class Assemblies:
-    """Below one directory; used by one thread, and by those of the fetch while it waits for them."""
+    """Below one directory; used by one thread, beside those that fetch and write what it asked for."""
 
     def __init__(self, target: Path, fetch: Fetch) -> None:
         self._target = target
@@ -46,8 +59,14 @@ class Assemblies:
         self._spare: list[Directories] = []
         self._files: list[Assembly] = []
         self._places: Places = defaultdict(list)
-        self._wanted: dict[bytes, list[tuple[Assembly, int, int]]] = {}
-        self._asked_bytes = 0
+        self._wanted: Wanted = {}
+        self._background = ThreadPoolExecutor(1, "restore")
+        self._running: deque[Future[None]] = deque()
+        self._is_over = False
+        self._beginning = temporary_name("").encode()
+        self._numbers = itertools.count()
+        self._to_ask_bytes = 0
+        self._bytes = 0
         self._waiting_bytes = 0
         self._open = 0
 
@@ -57,13 +76,18 @@ class Assemblies:
         return (
             len(self._files) >= FILES_MAX
             or self._open >= OPEN_MAX
-            or self._asked_bytes >= BYTES_MAX
+            or self._bytes >= BYTES_MAX
             or self._waiting_bytes >= WAITING_BYTES_MAX
         )
+
+    def new(self, path: str, directory: str, name: bytes, node: Node) -> Assembly:
+        """A file to be, with a temporary name that nobody else has: one random part is enough for all."""
+        return Assembly(path, directory, name, node, b"%b-%x" % (self._beginning, next(self._numbers)))
 
     def begin(self, directories: Directories, file: Assembly) -> None:
         """One more; what it needs has to be asked for.  OSError if the disk is full."""
         self._files.append(file)
+        self._bytes += file.size
         if not file.is_small and not file.missing:
             self._open += 1
             try:
@@ -72,7 +96,7 @@ class Assemblies:
                 _tell(file, error)
 
     def ask(self, file: Assembly, pieces: Sequence[Piece]) -> None:
-        """The pieces that it lacks; the content of large files may come now."""
+        """The pieces that it lacks; they may come at once."""
         for pack, place, offset in pieces:
             length = place.clear_length
             others = self._wanted.get(place.id)
@@ -81,9 +105,9 @@ class Assemblies:
                 self._places[pack].append(place)
             else:
                 others.append((file, offset, length))
-            self._asked_bytes += length
-            if self._asked_bytes >= BYTES_MAX and not file.is_small:
-                self._fetch_wanted()
+            self._to_ask_bytes += length
+            if self._to_ask_bytes >= ASK_BYTES:
+                self._send()
         if file.is_small and len(pieces) > 1:
             self._waiting_bytes += file.size
 
@@ -96,8 +120,10 @@ class Assemblies:
 
         OSError if the disk is full, or fails altogether.
         """
-        self._fetch_wanted()
+        while self._running:
+            self._running.popleft().result()
         few = len(self._files) <= FEW
+        self._read(*self._taken(), few, lent=True)
         for file in self._files:
             if not file.missing:
                 try:
@@ -112,20 +138,32 @@ class Assemblies:
         """Think of these files no more; those that have not taken their places leave nothing behind."""
         for file in self._files:
             file.give_up(directories)
-        self._files, self._open, self._waiting_bytes = [], 0, 0
+        self._files, self._open, self._bytes, self._waiting_bytes = [], 0, 0, 0
 
-    def close(self) -> None:
-        """Let go of what the threads had open."""
+    def close(self, directories: Directories) -> None:
+        """Whatever happened: nothing is written any more, and nothing half is left."""
+        self._is_over = True
+        self._background.shutdown(cancel_futures=True)
+        self.clear(directories)
         while self._spare:
             self._spare.pop().close()
 
-    def _fetch_wanted(self) -> None:
-        wanted, self._wanted = self._wanted, {}
-        places, self._places = self._places, defaultdict(list)
-        self._asked_bytes = 0
+    def _send(self) -> None:
+        """Ask for what is wanted so far; whatever is wrong with what was asked for before is raised here."""
         few = len(self._files) <= FEW
+        self._running.append(self._background.submit(self._read, *self._taken(), few, lent=False))
+        while len(self._running) > AHEAD:
+            self._running.popleft().result()
 
+    def _taken(self) -> tuple[Places, Wanted]:
+        places, wanted = self._places, self._wanted
+        self._places, self._wanted, self._to_ask_bytes = defaultdict(list), {}, 0
+        return places, wanted
+
+    def _read(self, places: Places, wanted: Wanted, few: bool, *, lent: bool) -> None:
         def receive(blob_id: bytes, clear: bytes) -> None:
+            if self._is_over:
+                raise CancelledError
             directories = self._directories()
             try:
                 for file, offset, length in wanted[blob_id]:
@@ -133,7 +171,7 @@ class Assemblies:
             finally:
                 self._spare.append(directories)
 
-        for blob_id, reason in self._fetch.read(places, receive).items():
+        for blob_id, reason in self._fetch.read(places, receive, lent=lent).items():
             for file, _, _ in wanted[blob_id]:
                 file.missing = reason
 

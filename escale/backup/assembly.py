@@ -22,14 +22,14 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 class Assembly:
     """One file to be; `write` may be called from several threads, all else from one.
 
-    `directory` and `name` say where it goes, `path` is both; `missing` is why it cannot become whole, "" so far;
-    `failures` are the attributes that could not be given to it.
+    `directory` and `name` say where it goes, `path` is both, `temporary` is its name until then; `missing` is why it
+    cannot become whole, "" so far; `failures` are the attributes that could not be given to it.
     """
 
-    __slots__ = ("_file", "_left", "_lock", "_memory", "_temporary", "directory", "failures", "is_durable", "is_small",
-                 "missing", "name", "node", "path", "size")  # fmt: skip
+    __slots__ = ("_file", "_is_there", "_left", "_lock", "_memory", "_temporary", "directory", "failures",
+                 "is_durable", "is_small", "missing", "name", "node", "path", "size")  # fmt: skip
 
-    def __init__(self, path: str, directory: str, name: bytes, node: Node) -> None:
+    def __init__(self, path: str, directory: str, name: bytes, node: Node, temporary: bytes) -> None:
         self.path = path
         self.directory = directory
         self.name = name
@@ -39,7 +39,8 @@ class Assembly:
         self.is_durable = False
         self.missing = ""
         self.failures: list[str] = []
-        self._temporary = b""
+        self._temporary = temporary
+        self._is_there = False
         self._file: int | None = None
         self._memory: bytearray | None = None
         self._left = node.size
@@ -66,7 +67,7 @@ class Assembly:
     def finish(self, directories: Directories, *, sync: bool) -> None:
         """All of it under its temporary name, with its attributes, and durable if asked."""
         if self.is_small:
-            if not self._temporary:
+            if not self._is_there:
                 # Of an empty one, or one that was put together from what was there, no last piece came.
                 self._finish(directories, self._memory or b"", sync)
         else:
@@ -77,19 +78,18 @@ class Assembly:
     def place(self, parent: int, *, replace: bool) -> bool:
         """Take the place; False if it is taken and not to be replaced."""
         is_placed = place(parent, self._temporary, self.name, replace=replace)
-        if is_placed:
-            self._temporary = b""
+        self._is_there = not is_placed
         return is_placed
 
     def give_up(self, directories: Directories) -> None:
         """Leave nothing behind; nothing to do for what has its place."""
         self._close()
         self._memory = None
-        if self._temporary:
+        if self._is_there:
             # Where its directory went away there is nothing either.
             with suppress(OSError):
                 remove(directories.open(self.directory), self._temporary)
-            self._temporary = b""
+            self._is_there = False
 
     def _is_last(self, offset: int, data: bytes) -> bool:
         with self._lock:
@@ -114,8 +114,8 @@ class Assembly:
         self._close()
 
     def _open(self, parent: int) -> int:
-        self._temporary = temporary_name("").encode()
         self._file = os.open(self._temporary, _NEW, 0o600, dir_fd=parent)
+        self._is_there = True
         return self._file
 
     def _close(self) -> None:

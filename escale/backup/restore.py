@@ -109,8 +109,7 @@ class Restore:
             self._finish(directories)
             sync_file_system(os.fsencode(self._target))
         finally:
-            self._files.clear(directories)
-            self._files.close()
+            self._files.close(directories)
 
     # --- one node
 
@@ -153,7 +152,7 @@ class Restore:
         elif node.links > 1 and self._is_linked(path, node):
             return
         elif node.type is NodeType.FILE:
-            self._begin(directories, Assembly(path, directory, name, node), there)
+            self._begin(directories, self._files.new(path, directory, name, node), there)
         else:
             self._special(directories.open(directory, make=True), name, path, node)
 

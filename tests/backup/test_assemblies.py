@@ -31,7 +31,7 @@ class Work:
         self.files = Assemblies(target, fetch)
 
     def begin(self, node: Node, directory: str = "sub") -> Assembly:
-        file = Assembly(f"{directory}/{node.name}", directory, node.name.encode(), node)
+        file = self.files.new(f"{directory}/{node.name}", directory, node.name.encode(), node)
         pieces, offset = [], 0
         for text in node.content:
             ((pack, place),) = self.catalog.find(BlobKind.DATA, bytes.fromhex(text))
@@ -68,8 +68,7 @@ def work(tmp_path, place, maker) -> Iterator:
 
     yield begin
     for one in made:
-        one.files.clear(one.directories)
-        one.files.close()
+        one.files.close(one.directories)
         one.directories.close()
         one.fetch.__exit__()
     assert [name for name in names(tmp_path) if ".part" in name] == []
@@ -113,10 +112,26 @@ def test_one_blob_in_many_places_is_read_once(tmp_path, maker, work, size):
     assert (tmp_path / "sub/thrice").read_bytes() == part + part + b"x" + part
 
 
+@pytest.mark.parametrize("is_finished", [False, True])
+def test_what_was_asked_for_is_written_while_more_is_looked_for(tmp_path, maker, work, monkeypatch, is_finished):
+    monkeypatch.setattr(assemblies, "ASK_BYTES", 250)
+    monkeypatch.setattr(assemblies, "AHEAD", 0)
+    nodes = [maker.file(f"{number}", noise(100, number)) for number in range(5)]
+    here = work()
+    written = []
+    for node in nodes:
+        here.begin(node)
+        written.append(len(names(tmp_path)) - 1)
+    assert written == [0, 0, 3, 3, 3]
+    if is_finished:
+        place_all(here)
+        assert all((tmp_path / f"sub/{number}").read_bytes() == noise(100, number) for number in range(5))
+
+
 def test_content_that_is_partly_there(tmp_path, maker, work):
     node = maker.file("file", noise(100), noise(200, 2))
     here = work()
-    file = Assembly("sub/file", "sub", b"file", node)
+    file = here.files.new("sub/file", "sub", b"file", node)
     here.files.begin(here.directories, file)
     here.files.write(here.directories, file, 100, noise(200, 2))
     ((pack, blob),) = here.catalog.find(BlobKind.DATA, bytes.fromhex(node.content[0]))

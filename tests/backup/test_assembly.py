@@ -29,7 +29,7 @@ def directories(tmp_path: Path) -> Iterator[Directories]:
 
 def assembly(size: int, name: bytes = b"file") -> Assembly:
     path = f"sub/{os.fsdecode(name)}"
-    return Assembly(path, "sub", name, node("file", NodeType.FILE, mode=0o640, size=size))
+    return Assembly(path, "sub", name, node("file", NodeType.FILE, mode=0o640, size=size), b".part-1")
 
 
 @pytest.mark.parametrize("size", SIZES)
