@@ -36,6 +36,16 @@ class WhichAct(UserError):
     advice = "escalectl backup --help explains them"
 
 
+class NoBackups(UserError):
+    """no section of {config} has role = backup"""
+
+    code = "C115"
+    exit_code = USAGE
+    advice = (
+        "How one is written:    man escale.conf    Of the relay of another section:    escalectl backup SECTION FILE"
+    )
+
+
 class NothingToPreview(UserError):
     """-n says what create and prune would do, not {act}"""
 
@@ -53,7 +63,7 @@ def run(session: Session) -> int:
     if session.options.dry_run and act not in ("create", "prune"):
         raise NothingToPreview(act=act)
     if not session.setup().config.backups:
-        raise WhichAct(known="no section has role = backup; write one first")
+        raise NoBackups(config=session.setup().config.path)
     code = ACTS[act](session, session.sections)
     if session.options.json:
         print(json_line({"type": "exit", "code": code}), file=session.output)

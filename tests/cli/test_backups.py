@@ -248,6 +248,14 @@ def test_a_dry_run_tells_what_would_be_saved_and_changes_nothing(saver, restic: 
     assert (again["files"], again["bytes_new"], again["bytes_stored"]) == (3, 0, 0)
 
 
+def test_without_a_backup_section_that_is_said(tmp_path):
+    user = User(tmp_path)
+    user.write_conf("alice")
+    for words in (("create",), ("passphrase", "alice"), ("key", "list")):
+        done = user.escalectl("backup", *words)
+        assert done.returncode == 2 and "no section of" in done.stderr_text, done.stderr_text
+
+
 @pytest.mark.parametrize("act", ["init", "list", "check", "passphrase", "key"])
 def test_what_has_no_dry_run_says_so(saver, act):
     done = saver.backup(act, "-n")
