@@ -41,6 +41,10 @@ _HELD = (
 _TOGETHER = (8, 40, 200)
 """How many ids are in one question: SQLite knows the question already if it is always as long."""
 
+_CACHE_KIB = 16 << 10
+"""Of a catalog without a path: 600 000 blobs took 30 MiB so, and 110 in memory alone; with SQLite's own 2 MiB adding
+them took a quarter longer."""
+
 _KIND = {number: kind for kind, number in _NUMBER.items()}
 
 
@@ -57,7 +61,7 @@ class Catalog:
     """May be asked from several threads at once."""
 
     def __init__(self, path: Path | None) -> None:
-        """In memory without a path."""
+        """Without a path in memory, and what does not fit there in a file of SQLite's that nobody else sees."""
         self._path = path
         self._lock = Lock()
         with self._errors():
@@ -79,7 +83,7 @@ class Catalog:
             self._database.close()
 
     def beside(self, suffix: str) -> Path | None:
-        """A path for more of what is only a cache; None if this one is in memory."""
+        """A path for more of what is only a cache; None if this one has none."""
         return None if self._path is None else self._path.with_suffix(suffix)
 
     def index_names(self) -> set[str]:
@@ -315,12 +319,16 @@ class Catalog:
             yield
         except (sqlite3.Error, OSError) as error:
             is_full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
-            raise (NoLocalSpace if is_full else LocalError)(path=str(self._path), reason=str(error)) from error
+            raise (NoLocalSpace if is_full else LocalError)(
+                path=str(self._path or "a temporary file"), reason=str(error)
+            ) from error
 
 
 def _opened(path: Path | None) -> sqlite3.Connection:
-    connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False, timeout=60.0)
+    connection = sqlite3.connect(path or "", isolation_level=None, check_same_thread=False, timeout=60.0)
     try:
+        if path is None:
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute("PRAGMA journal_mode = WAL")
         # A catalog that a crash of the machine damages is made again; one that lies about a blob cannot be made so,
         # as SQLite writes in order.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from escale.backup import catalog as catalog_module
 from escale.backup.catalog import Catalog
 from escale.backup.index import IndexFile
 from escale.backup.pack import BlobKind, PackedBlob, pack_bytes
@@ -176,3 +177,20 @@ def test_where_none_can_be_made(tmp_path):
     (tmp_path / "c").mkdir()
     with pytest.raises(LocalError):
         Catalog(tmp_path / "c")
+
+
+def test_a_catalog_without_a_path_takes_little_memory_and_leaves_nothing(monkeypatch):
+    monkeypatch.setattr(catalog_module, "_CACHE_KIB", 64)
+    blobs = [PackedBlob(number.to_bytes(32, "little"), DATA, 100 * number, 100, 300) for number in range(1, 20_001)]
+    found = Catalog(None)
+    found.add(name(100), IndexFile({name(1): blobs}))
+    files = [os.readlink(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd/") if _is_open(number)]
+    assert any("etilqs" in file and file.endswith("(deleted)") for file in files)
+    assert found.find(DATA, blobs[7777].id) == [(name(1), blobs[7777])]
+    assert found.count() == 20_000
+    found.close()
+
+
+def _is_open(number: str) -> bool:
+    """The listing itself had one that is closed by now."""
+    return os.path.lexists(f"/proc/self/fd/{number}")
