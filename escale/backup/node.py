@@ -80,32 +80,33 @@ class Node:
 
     def as_json(self) -> dict[str, Any]:
         """The fields in Go's order, those without a value left out as restic leaves them out."""
-        target = os.fsencode(self.target)
-        is_text = not any(map(_is_byte, self.target))
-        xattrs = [{"name": name, "value": _base64(value)} for name, value in self.xattrs]
-        fields: tuple[tuple[str, object, bool], ...] = (
-            ("name", quoted(self.name), True),
-            ("type", self.type.value, True),
-            ("mode", self._go_mode(), False),
-            ("mtime", text_of(self.mtime_ns), True),
-            ("atime", text_of(self.atime_ns), True),
-            ("ctime", text_of(self.ctime_ns), True),
-            ("uid", self.uid, True),
-            ("gid", self.gid, True),
-            ("user", self.user, False),
-            ("group", self.group, False),
-            ("inode", self.inode, False),
-            ("device_id", self.device_id, False),
-            ("size", self.size, False),
-            ("links", self.links, False),
-            ("linktarget", self.target, False),
-            ("linktarget_raw", "" if is_text else _base64(target), False),
-            ("extended_attributes", xattrs, False),
-            ("device", self.device, False),
-            ("content", list(self.content) if self.type is NodeType.FILE else None, True),
-            ("subtree", self.subtree, False),
-        )
-        return {key: value for key, value, is_always in fields if is_always or value}
+        # Statement by statement: a table of fields that is gone through took twice as long, for each of many files.
+        found: dict[str, Any] = {"name": quoted(self.name), "type": self.type.value}
+        if mode := self._go_mode():
+            found["mode"] = mode
+        found["mtime"] = mtime = text_of(self.mtime_ns)
+        found["atime"] = mtime if self.atime_ns == self.mtime_ns else text_of(self.atime_ns)
+        found["ctime"] = text_of(self.ctime_ns)
+        found["uid"] = self.uid
+        found["gid"] = self.gid
+        for key, value in (
+            ("user", self.user),
+            ("group", self.group),
+            ("inode", self.inode),
+            ("device_id", self.device_id),
+            ("size", self.size),
+            ("links", self.links),
+            ("linktarget", self.target),
+            ("linktarget_raw", _raw(self.target)),
+            ("extended_attributes", [{"name": name, "value": _base64(value)} for name, value in self.xattrs]),
+            ("device", self.device),
+        ):
+            if value:
+                found[key] = value
+        found["content"] = list(self.content) if self.type is NodeType.FILE else None
+        if self.subtree:
+            found["subtree"] = self.subtree
+        return found
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> Node:
@@ -140,8 +141,9 @@ class Node:
 
     def _go_mode(self) -> int:
         bits = self.mode & 0o777 | _GO_TYPE_BITS[self.type]
-        for ours, theirs in _GO_SPECIAL_BITS:
-            bits |= theirs if self.mode & ours else 0
+        if self.mode != self.mode & 0o777:
+            for ours, theirs in _GO_SPECIAL_BITS:
+                bits |= theirs if self.mode & ours else 0
         return bits
 
 
@@ -157,9 +159,11 @@ def _chmod_mode(go_mode: int) -> int:
     return mode
 
 
-def _is_byte(char: str) -> bool:
-    """Whether it stands for a byte that is not UTF-8."""
-    return "\udc80" <= char <= "\udcff"
+def _raw(target: str) -> str:
+    """What a link leads to, in base64, where it has bytes that are not UTF-8."""
+    if target.isascii() or not any("\udc80" <= char <= "\udcff" for char in target):
+        return ""
+    return _base64(os.fsencode(target))
 
 
 def _base64(raw: bytes) -> str:

@@ -23,7 +23,10 @@ EMPTY_TREE = b'{"nodes":[]}\n'
 
 def encode_node(node: Node) -> str:
     """One node as it stands in the text of its tree."""
-    return _ENCODER.encode(node.as_json()).translate(_GO_ESCAPES)
+    text = _ENCODER.encode(node.as_json())
+    if text.isascii() and "&" not in text and "<" not in text and ">" not in text:
+        return text
+    return text.translate(_GO_ESCAPES)
 
 
 def decode_tree(clear: bytes, where: str) -> list[Node]:
