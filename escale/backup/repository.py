@@ -29,6 +29,9 @@ from .snapshot import Snapshot
 RAW_BYTES_MAX = 512 << 20
 """What one compressed blob or file may grow to; restic's blobs have 8 MiB at most, its index files some tens."""
 
+LISTINGS = 3
+"""Of index files, where somebody replaces them while they are read; a prune does so once."""
+
 _COMPRESSED = b"\x02"
 LEVEL = 3
 """Of zstd: measured, 1 saves no time that is noticed beside sealing and storing, more than 6 never pays."""
@@ -108,32 +111,39 @@ class Repository:
 
     def refresh(self) -> list[PeerError]:
         """Bring the catalog up to what the store has; returns what could not be read and is left out."""
+        for _ in range(LISTINGS):
+            damaged, has_vanished = self._take_in()
+            if not has_vanished:
+                break
+        return damaged
+
+    def _take_in(self) -> tuple[list[PeerError], bool]:
+        """By one listing; and whether something of it was gone when it was read: another file has taken its place."""
         self.indices = {blob.name: blob.size for blob in self.objects.list(Kind.INDEX)}
         listed, known = self.indices.keys(), self.catalog.index_names()
         damaged: list[PeerError] = []
+        has_vanished = False
         for name, data in self.objects.read_many(Kind.INDEX, sorted(listed - known)):
             try:
                 clear = self._unpacked(Kind.INDEX, name, data)
                 self.catalog.add(name, IndexFile.decode(clear, self.objects.where(Kind.INDEX, name)))
                 self.catalog.confirm(name, self.indices[name])
             except Missing:
-                continue
+                has_vanished = True
             except PeerError as error:
                 damaged.append(error)
         if gone := known - listed:
             self.catalog.remove(gone)
-        return damaged
+        return damaged, has_vanished
 
     def read_back(self, names: Iterable[str]) -> dict[str, PeerError]:
         """What is wrong by now with index files that the catalog knows: nobody who comes without it can read them."""
         damaged: dict[str, PeerError] = {}
-        for name in names:
-            try:
-                self.catalog.confirm(name, len(self.objects.read(Kind.INDEX, name)))
-            except Missing:
-                continue
-            except PeerError as error:
-                damaged[name] = error
+        for name, data in self.objects.read_many(Kind.INDEX, [*names]):
+            if isinstance(data, bytes):
+                self.catalog.confirm(name, len(data))
+            elif isinstance(data, Corrupt):
+                damaged[name] = data
         return damaged
 
     # --- blobs

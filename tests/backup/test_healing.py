@@ -10,7 +10,7 @@ import pytest
 
 from escale.backup.check import Check, Checked
 from escale.backup.doomed import GRACE_S
-from escale.backup.objects import Kind
+from escale.backup.objects import Kind, Objects
 from escale.backup.repair import Repair
 from escale.backup.save import Saved
 from escale.backup.snapshot import Snapshot
@@ -108,13 +108,13 @@ def test_index_files_are_read_back_in_turn_and_not_all_at_once(folder, tmp_path,
     for seed in range(6):
         (folder / "large").write_bytes(random.Random(seed).randbytes(60_000))
         latest = place.save(folder, cache=tmp_path).snapshot
-    original = place.repository().objects.__class__.read
+    original = Objects.read_many
 
-    def read(self, kind, name):
-        reads.extend([name] if kind is Kind.INDEX else [])
-        return original(self, kind, name)
+    def read_many(self, kind, names):
+        reads.extend(names if kind is Kind.INDEX else [])
+        return original(self, kind, names)
 
-    monkeypatch.setattr("escale.backup.objects.Objects.read", read)
+    monkeypatch.setattr(Objects, "read_many", read_many)
     known = {name.partition("/")[2] for name in place.names("index")}
     for _ in range(len(known)):
         before = len(reads)

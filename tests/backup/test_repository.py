@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,42 @@ def test_index_files_that_go_and_come(tmp_path):
     again.objects.delete(Kind.INDEX, new[0])
     assert again.refresh() == []
     assert again.catalog.count() == len(packs[1][1])
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_index_file_that_is_replaced_while_it_is_read(tmp_path, times):
+    """As prune does: what the listing showed is gone, and what took its place is in none."""
+    place = golden.copied("restic-0.19.1", tmp_path / "place")
+    repository, other, left = golden.unlocked(place, "restic-0.19.1"), golden.unlocked(place, "restic-0.19.1"), times
+    original = repository.objects.read_many
+
+    def read_many(kind, names):
+        nonlocal left
+        for name in names if left else ():
+            left -= 1
+            other.write_unpacked(kind, other.read_unpacked(kind, name))
+            other.objects.delete(kind, name)
+        return original(kind, names)
+
+    repository.objects.read_many = read_many
+    assert repository.refresh() == []
+    assert contents(repository) == golden.CONTENTS
+    assert left == 0
+
+
+def test_an_index_file_that_is_listed_and_never_there_is_left_out(tmp_path):
+    """A server that remembers wrongly keeps nobody for ever."""
+    place = golden.copied("restic-0.19.1", tmp_path / "place")
+    repository = golden.unlocked(place, "restic-0.19.1")
+    original = repository.objects.list
+
+    def list_of(kind):
+        there = [*original(kind)]
+        return iter([*there, replace(there[0], name="ab" * 32)] if kind is Kind.INDEX else there)
+
+    repository.objects.list = list_of
+    assert repository.refresh() == []
+    assert contents(repository) == golden.CONTENTS
 
 
 def test_a_damaged_index_file_is_named_and_the_others_are_read(tmp_path):
