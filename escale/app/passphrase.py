@@ -136,7 +136,9 @@ def _replace_first_line(place: Path, before: Path, line: str) -> None:
     temporary = place.with_name(temporary_name(""))
     try:
         _write_like(temporary, os.stat(place), line, place.read_bytes().partition(b"\n")[2])
-        os.link(place, before)
+        # It may be there since a run that ended between the two.
+        if not (before.exists() and before.samefile(place)):
+            os.link(place, before)
         os.replace(temporary, place)
         sync([os.fsencode(place.parent)])
     finally:

@@ -122,8 +122,8 @@ def test_a_death_at_every_change_leaves_what_the_section_has(tmp_path: Path) -> 
             break
         owner.clock.advance(3600.0)
         if owner.file.read_text().startswith("door\n"):
-            owner.change()
-        assert owner.opens("window")
+            assert not owner.change().kept and not owner.opens("door")
+        assert owner.opens("window") and owner.file.read_text() == "window\nfor the cellar\n"
     assert nth > 12
 
 
