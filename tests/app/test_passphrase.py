@@ -20,7 +20,7 @@ from escale.backup.retention import Keep
 from escale.conf.secrets import Origin, Secret
 from escale.errors import Corrupt, StoreError
 from escale.testing.clock import SimClock
-from escale.testing.disk import Hook
+from escale.testing.disk import DiskHook, Hook
 from escale.testing.faults import Crash
 from escale.testing.power import VolatileDisk
 from tests.backup.places import MACHINE, Place, dies_at
@@ -101,7 +101,8 @@ def test_a_link_to_the_file_stays_one(owner: Owner) -> None:
     assert owner.file.is_symlink() and real.read_text() == "window\nfor the cellar\n"
 
 
-def test_a_death_at_every_change_leaves_what_the_section_has(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_power_cut", [False, True])
+def test_a_death_at_every_change_leaves_what_the_section_has(tmp_path: Path, is_power_cut: bool) -> None:
     """GIVEN a change of the passphrase WHEN the process dies, or the power is cut, before or after any change of the
     store or of the disk THEN what the file says opens the repository, and the change can be made again."""
     for nth in itertools.count():
@@ -110,7 +111,7 @@ def test_a_death_at_every_change_leaves_what_the_section_has(tmp_path: Path) -> 
         owner.meet(hook)
         is_done = False
         try:
-            with VolatileDisk(hook, tmp_path / f"limbo{nth}"):
+            with VolatileDisk(hook, tmp_path / f"limbo{nth}") if is_power_cut else DiskHook(hook):
                 owner.change()
                 is_done = True
         except Crash:
