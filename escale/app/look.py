@@ -6,7 +6,7 @@ deletion so large that the user has to be asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..events import Problem
@@ -28,7 +28,7 @@ class Look:
 
     `entries` by page and path; `untouchable`, `held`, `moved` and `now_ns` as in Local; `unseen`: beginnings of paths
     where the scan could not look; `has_unsettled`: whether files were left out because they had just been changed;
-    `replaced`: by paths of files and links what was deleted on other pages so that they could be there.
+    `replaced`: by paths of files and links what was deleted so that they could be there, and does not go with them.
     """
 
     now_ns: int = 0
@@ -87,10 +87,10 @@ def look(client: Client, now: float) -> Look:
 
 def guard_deletions(client: Client, found: Look, bases: Bases, guard: Guard) -> None:
     """Find out what has moved, and hold deletions that are too many; those that were refused are fetched again."""
-    _forget(client, bases, guard.refused())
+    refused = guard.refused()
+    _forget(client, bases, refused)
     missing = missing_from(found, bases)
     found.moved = _moved(client, found, bases, missing)
-    found.replaced = _replaced(client, missing)
     files = {path for path, entry in missing.items() if entry.is_file and entry.digest not in found.moved}
     agreed = sum(base.entry.is_file for page in bases.values() for base in page.values())
     held = guard.hold(files, agreed, client.clock.now())
@@ -98,6 +98,7 @@ def guard_deletions(client: Client, found: Look, bases: Bases, guard: Guard) -> 
         # Directories and links wait with the files, moved files and those that were approved do not.
         found.held = frozenset(held.paths).union(path for path, entry in missing.items() if not entry.is_file)
         _tell_held(client, held, missing)
+    found.replaced = _replaced(client, refused.union(missing), refused | found.held)
 
 
 def wait_for_deletions(client: Client, found: Look, local: Local) -> None:
@@ -106,8 +107,8 @@ def wait_for_deletions(client: Client, found: Look, local: Local) -> None:
     page_of = client.relay.format.page_of
 
     def is_told(path: str) -> bool:
-        base = client.contents.bases[page_of(path)].get(path)
-        return base is None or base.entry.is_gone or base.is_implied
+        base = client.contents.bases.get(page_of(path), {}).get(path)
+        return base is not None and (base.entry.is_gone or base.is_implied)
 
     waiting = [
         local.entries[path]
@@ -177,14 +178,16 @@ def _moved(client: Client, found: Look, bases: Bases, missing: Mapping[str, Entr
     return frozenset(digest for digest in lost & set(again.values()) if digest is not None)
 
 
-def _replaced(client: Client, missing: Iterable[str]) -> dict[str, list[str]]:
-    """Files and links in the place of a directory, with what was in that, on other pages, and is missing now."""
+def _replaced(client: Client, deleted: Iterable[str], kept: Container[str]) -> dict[str, list[str]]:
+    """Files and links in the place of a directory, with what was deleted in that and is on another page, or is `kept`
+    on the relay for now."""
     page_of = client.relay.format.page_of
     replaced: dict[str, list[str]] = {}
-    for path in missing:
+    for path in deleted:
         for above in parents_of(path):
             entry = client.here(above)
-            if entry is not None and entry.kind is not Kind.DIRECTORY and page_of(above) != page_of(path):
+            is_file = entry is not None and entry.kind is not Kind.DIRECTORY
+            if is_file and (path in kept or page_of(above) != page_of(path)):
                 replaced.setdefault(above, []).append(path)
     return replaced
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -119,6 +120,26 @@ def test_refused_files_come_back(world, pair):
     decide(world, alice, REFUSE)
     world.settle()
     assert alice.tree() == bob.tree() == before and not bob.trash()
+
+
+@pytest.mark.parametrize("decision", [APPROVE, REFUSE])
+def test_a_file_in_the_place_of_a_directory_waits_for_the_decision_about_what_was_in_that(world, pair, decision):
+    alice, bob = pair
+    before = bob.tree()
+    shutil.rmtree(alice.folder / "d0")
+    alice.write("d0", "in its place")
+    for _ in range(3):
+        assert alice.sync().exit_code == 5
+        bob.sync()
+    assert bob.tree() == before
+    decide(world, alice, decision)
+    world.settle(12)
+    assert alice.tree() == bob.tree()
+    if decision == APPROVE:
+        assert bob.read("d0") == b"in its place" and len(bob.files()) == 11
+    else:
+        assert bob.files().items() >= {path: node[1] for path, node in before.items() if node[0] == "file"}.items()
+        assert b"in its place" in bob.files().values() and len(bob.files()) == 21
 
 
 def test_what_is_held_survives_a_restart_and_is_forgotten_when_the_files_are_back(world, pair):
