@@ -33,6 +33,8 @@ def sweep_remnants(objects: Objects, older_than_s: float, now: float) -> int:
 
 def _stores(objects: Objects, day: int) -> Iterator[BlobStore]:
     yield objects.store
+    if objects.store.guarantees.sweeps_below:
+        return
     for kind in Kind:
         if kind is not Kind.PACK:
             yield objects.store.within(kind.value)

@@ -70,10 +70,12 @@ class Guarantees:
 
     exclusive_create: of several simultaneous `create` of one name exactly one returns True.
     reports_mtime: listings carry the time of the last change.
+    sweeps_below: `sweep` takes away what interrupted uploads left in all directories below, too.
     """
 
     exclusive_create: bool = False
     reports_mtime: bool = True
+    sweeps_below: bool = False
 
 
 class BlobStore(ABC):

@@ -62,7 +62,7 @@ class S3Store(BlobStore):
     server other than Amazon's.  `proxy`: None follows the environment, "none" goes straight.
     """
 
-    guarantees = Guarantees(exclusive_create=True)
+    guarantees = Guarantees(exclusive_create=True, sweeps_below=True)
 
     def __init__(
         self,
@@ -187,7 +187,8 @@ class S3Store(BlobStore):
         return _info(name, size, modified.timestamp(), tag)
 
     def sweep(self, older_than_s: float) -> int:
-        """Abort unfinished uploads, and remove temporary names that another program left; by the relay's clock.
+        """Abort unfinished uploads, those of directories below as well, and remove temporary names that another program
+        left; by the relay's clock.
 
         An upload has the name of what it would have become.  The large ones are archives, whose names have their client
         in them: so an upload is our own if its name has the owner in it.

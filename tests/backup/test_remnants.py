@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -16,7 +17,7 @@ from escale.backup.prune import Prune
 from escale.backup.remnants import DAYS, EXTRA_DIRECTORIES, sweep_remnants
 from escale.backup.repository import Repository
 from escale.errors import Refused
-from escale.store.blob import TEMPORARY, BlobStore
+from escale.store.blob import TEMPORARY, BlobStore, Guarantees
 from escale.store.directory import DirectoryStore
 from escale.store.memory import MemoryStore
 from escale.testing.clock import SimClock
@@ -94,6 +95,27 @@ def test_on_servers(server: Callable[[str], Server], server_name: str) -> None:
     stays = spill(relay.path, GRACE_S + 3600)
     assert sweep_for_days(opener(relay)) == len(DIRECTORIES)
     assert there(relay.path) == stays
+
+
+class Sweeping(MemoryStore):
+    """Where one request reaches all directories, as on S3."""
+
+    guarantees = Guarantees(sweeps_below=True)
+    swept: ClassVar[list[str]] = []
+
+    def sweep(self, older_than_s: float) -> int:
+        self.swept.append(self._directory)
+        return super().sweep(older_than_s)
+
+    def within(self, directory: str) -> MemoryStore:
+        return Sweeping(self._now, self.blobs, super().within(directory)._directory)
+
+
+def test_where_one_request_reaches_all_directories_no_other_is_made():
+    clock = SimClock(4_000_000_000.0)
+    Sweeping.swept.clear()
+    sweep_remnants(Objects(Sweeping(clock.now, {})), GRACE_S, clock.now())
+    assert Sweeping.swept == [""]
 
 
 class Guarded(MemoryStore):

@@ -109,6 +109,14 @@ def test_cut_download_is_unreachable(relay: Relay, proxy: Callable[..., Proxy]) 
         store.read_bytes("name")
 
 
+def test_sweep_aborts_unfinished_uploads_of_directories_below(store: S3Store) -> None:
+    assert store.guarantees.sweeps_below
+    below = store.within("data/ab")
+    store._connected().create_multipart_upload(Bucket=store.bucket, Key=below._key("name"))
+    assert store.sweep(older_than_s=0) == 1
+    assert unfinished(store) == []
+
+
 def test_sweep_aborts_unfinished_uploads(store: S3Store) -> None:
     client = store._connected()
     client.create_multipart_upload(Bucket=store.bucket, Key=store._key("name"))
