@@ -116,7 +116,7 @@ def test_index_files_are_read_back_in_turn_and_not_all_at_once(folder, tmp_path,
 
     monkeypatch.setattr(Objects, "read_many", read_many)
     known = {name.partition("/")[2] for name in place.names("index")}
-    for _ in range(len(known)):
+    for _ in range(3 * len(known)):
         before = len(reads)
         place.save(folder, parent=latest, cache=tmp_path)
         assert len(reads) - before <= 2
