@@ -27,7 +27,7 @@ OPEN_MAX = 400
 """Large files that are open at once; below the usual limit of a process."""
 
 FILES_MAX = 10_000
-"""At once: each takes about a kilobyte until it has its place."""
+"""At once: each takes 1.5 kilobytes until it has its place."""
 
 BYTES_MAX = 128 << 20
 """Of content at once: what came is told, and lasts, after so much at the latest."""
