@@ -50,12 +50,11 @@ def rehearse(
     bare = replace(vault, cache=None)
     repository = bare.open()
     try:
-        damaged = repository.refresh()
         vision = Vision(bare, repository)
         if not vision.snapshots:
             raise NothingToRehearse(where=vault.url)
         version = rng.choice(vision.snapshots)
-        done = Rehearsed(version.short, failed=[(str(error.facts.get("where", "")), str(error)) for error in damaged])
+        done = Rehearsed(version.short)
         chosen = _chosen(vision.below(vision.meant(version, ".")), count, bytes_max, rng)
         restored = bring(vision, chosen, "", scratch, Overwrite.NEVER, told)
         done.files, done.bytes = restored.files, restored.bytes

@@ -32,19 +32,28 @@ class Sighting:
 
 
 class Vision:
-    """Looks into one repository, whose catalog is up to date; `roots`: more folders that people may mean paths in."""
+    """Looks into one repository; `roots`: more folders that people may mean paths in."""
 
     def __init__(self, vault: Vault, repository: Repository, roots: Sequence[str] = ()) -> None:
         self.vault = vault
         self.repository = repository
-        self._view = Versions(repository)
+        self._versions = Versions(repository)
+        self._is_fresh = False
         self._roots = tuple(root.strip("/") for root in roots)
-        self.snapshots = self._view.all()
+        self.snapshots = self._versions.all()
 
     @property
     def damaged(self) -> list[PeerError]:
         """What could not be read so far."""
-        return self._view.damaged
+        return self._versions.damaged
+
+    @property
+    def _view(self) -> Versions:
+        """Of a catalog that is brought up to date when the first directory is looked at: versions need none."""
+        if not self._is_fresh:
+            self._is_fresh = True
+            self._versions.damaged += self.repository.refresh()
+        return self._versions
 
     def at(self, wanted: str | None, time: float | None) -> Snapshot:
         """The version by id or "latest", or the last that was begun no later than `time`; NoVersion.

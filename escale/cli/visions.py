@@ -58,8 +58,6 @@ class Visions:
         try:
             repository = vault.open()
             self._stack.callback(repository.close)
-            for damage in repository.refresh():
-                self._session.tell(explain(damage))
             return Vision(vault, repository, self._roots)
         except EscaleError as error:
             if self._is_alone:

@@ -15,6 +15,7 @@ from escale.backup.machine import Machine
 from escale.backup.repository import Repository
 from escale.backup.retention import Keep
 from escale.backup.versions import NoVersion
+from escale.errors import Corrupt
 from escale.files.overwrite import Overwrite
 from tests.backup.places import Place
 
@@ -40,9 +41,7 @@ class Library:
         self.vault = Vault(
             "home", "memory:", (self.one, self.two), Keep(), False, self.place.store, lambda: None, lambda: "", None, 1
         )
-        repository = self.place.repository()
-        repository.refresh()
-        self.vision = Vision(self.vault, repository, [str(place / "one/a")])
+        self.vision = Vision(self.vault, self.place.repository(), [str(place / "one/a")])
 
     def path(self, path: Path) -> str:
         return str(path).strip("/")
@@ -51,6 +50,17 @@ class Library:
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
     return Library(tmp_path)
+
+
+def test_versions_are_told_without_the_index_and_what_is_wrong_with_it_when_it_is_needed(library: Library) -> None:
+    for name in library.place.names("index"):
+        library.place.damage(name, "flipped")
+    see = Vision(library.vault, library.place.repository())
+    assert see.at(None, None).id == library.second.id and len(see.snapshots) == 3
+    assert see.damaged == []
+    with pytest.raises(Corrupt):
+        see.meant(library.second, str(library.two))
+    assert len(see.damaged) == len(library.place.names("index"))
 
 
 def test_versions_by_name_and_time(library: Library) -> None:
