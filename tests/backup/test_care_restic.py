@@ -14,6 +14,7 @@ import pytest
 from escale.backup.check import Check
 from escale.backup.doomed import doomed
 from escale.backup.forget import Forgetting, forget
+from escale.backup.ids import is_id
 from escale.backup.locks import RepositoryLocked, locked
 from escale.backup.machine import Machine
 from escale.backup.objects import Kind
@@ -131,10 +132,15 @@ def test_what_restic_relies_on_is_spared(restic, repository, place, folder, tmp_
     assert is_restored(restic, place, "latest", wanted, tmp_path / "back", folder)
 
 
+def locks_of(place: Path) -> set[str]:
+    return {path.name for path in (place / "locks").glob("*") if is_id(path.name)}
+
+
 @contextmanager
 def restic_at_work(restic: Restic, place: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Until the end of the block; it has its lock when the block begins."""
-    locks = set(os.listdir(place / "locks")) if (place / "locks").is_dir() else set()
+    """Until the end of the block; it has its lock when the block begins, under its own name and not under that of an
+    upload."""
+    locks = locks_of(place)
     command = [restic.program, "--no-cache", "-r", str(place), *arguments]
     environment = {**os.environ, "RESTIC_PASSWORD": PASSWORD}
     process = subprocess.Popen(
@@ -142,7 +148,7 @@ def restic_at_work(restic: Restic, place: Path, *arguments: str) -> Iterator[sub
     )
     try:
         deadline = CLOCK.monotonic() + WAIT_S
-        while set(os.listdir(place / "locks")) <= locks:
+        while locks_of(place) <= locks:
             assert process.poll() is None and CLOCK.monotonic() < deadline
             CLOCK.sleep(0.05)
         yield process
