@@ -17,7 +17,7 @@ import zstandard
 from ..errors import Corrupt, EscaleError, Missing, PeerError, UserError
 from ..store.blob import BlobStore
 from .catalog import Catalog
-from .cipher import OVERHEAD, MasterKey
+from .cipher import MasterKey
 from .config import Config
 from .index import IndexFile
 from .keys import KeyFile, WrongPassword, lock_away
@@ -175,14 +175,6 @@ class Repository:
         if place.raw_length not in (None, len(clear)):
             raise Corrupt(where=where, reason=f"an index tells another length of blob {place.id.hex()[:12]}")
         return clear
-
-    def length_of(self, kind: BlobKind, blob_id: bytes) -> int | None:
-        """Of the clear bytes; None if no index knows the blob."""
-        found = self.catalog.find(kind, blob_id)
-        if not found:
-            return None
-        place = found[0][1]
-        return place.length - OVERHEAD if place.raw_length is None else place.raw_length
 
     # --- files of their own
 
