@@ -120,9 +120,19 @@ def wait_for_deletions(client: Client, found: Look, local: Local) -> None:
         client.wait("queue", "goes when the deletion of what was in the directory in its place has gone", waiting)
 
 
-def adopt_relay(client: Client, found: Look, bases: Bases) -> None:
-    """What is missing here was never deleted: it is fetched as if it had never been here."""
+def adopt_relay(client: Client, found: Look, bases: Bases, is_another: bool) -> None:
+    """What is missing here was never deleted: it is fetched as if it had never been here.
+
+    In another folder than the one that was agreed on, what differs is no edit of that either: both are kept.
+    """
     _forget(client, bases, missing_from(found, bases))
+    if is_another:
+        _forget(client, bases, [path for page, known in bases.items() for path in _differing(found, page, known)])
+
+
+def _differing(found: Look, page: str, known: Mapping[str, Base]) -> list[str]:
+    entries = found.entries.get(page, {})
+    return [path for path, base in known.items() if path in entries and not entries[path].same_content(base.entry)]
 
 
 def missing_from(found: Look, bases: Bases) -> dict[str, Entry]:

@@ -72,6 +72,11 @@ class Presence:
         """ADOPT_RELAY or ADOPT_LOCAL while the user's word waits for the end of a pass."""
         return self._ledger.meta("adopt")
 
+    @property
+    def is_another(self) -> bool:
+        """Whether this is not the folder that was agreed on, as its marker says."""
+        return self._folder.identity() != self._ledger.meta("folder")
+
     def begin(self) -> None:
         """Make folder and marker at the first start, and where the user has said what is right.
 
@@ -89,7 +94,7 @@ class Presence:
         if may_make and not self._folder.is_marked():
             self._folder.mark(self._unique())
         found = self._folder.identity()
-        if found is not None and found != known:
+        if found is not None and not self.adopting:
             self._ledger.set_meta("folder", found)
 
     def check(self, now: float, memory_s: float) -> None:
@@ -98,10 +103,9 @@ class Presence:
             self.begin()
         if not self._folder.exists():
             raise FolderGone(path=self._folder.root)
-        found = self._folder.identity()
-        if found is None:
+        if not self._folder.is_marked():
             raise MarkerGone(path=self._folder.root)
-        if found != self._ledger.meta("folder"):
+        if self.is_another and not self.adopting:
             raise MarkerChanged(path=self._folder.root)
         last = self._ledger.meta("in step")
         if last is not None and now - float(last) > memory_s and not self.adopting:
@@ -114,4 +118,5 @@ class Presence:
         if last is None or abs(now - float(last)) >= IN_STEP_EVERY_S:
             self._ledger.set_meta("in step", repr(now))
         if adopted is not None and adopted == self.adopting:
+            self._ledger.set_meta("folder", self._folder.identity())
             self._ledger.set_meta("adopt", None)

@@ -180,7 +180,7 @@ class SyncLoop:
         self._has_unsettled = found.has_unsettled
         client.contents = Contents(found.entries, self._bases)
         if self._adopting == ADOPT_RELAY:
-            adopt_relay(client, found, self._bases)
+            adopt_relay(client, found, self._bases, presence.is_another)
         elif client.settings.deletes:
             guard_deletions(client, found, self._bases, self._connection.guard())
         return found

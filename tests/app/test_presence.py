@@ -113,11 +113,17 @@ def test_who_died_at_the_start_and_marks_an_empty_place_takes_nothing_in_it_for_
     shutil.rmtree(carol.folder)
     away.rename(carol.folder)
     carol.write("mine", "made before it all")
+    carol.write("d/0", "so was this, and it is nobody's successor")
     with pytest.raises(MarkerChanged):
         carol.sync()
     adopt(world, carol, ADOPT_RELAY)
     world.settle()
-    assert [len(machine.files()) for machine in (*pair, carol)] == [10, 10, 10]
+    assert carol.tree() == pair[0].tree() == pair[1].tree()
+    contents = set(carol.files().values())
+    assert contents == {f"content {number}".encode() for number in range(9)} | {
+        b"made before it all",
+        b"so was this, and it is nobody's successor",
+    }
 
 
 def test_two_sections_share_a_folder_and_its_marker(world, pair):
