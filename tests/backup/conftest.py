@@ -33,7 +33,7 @@ class Restic:
         """The same one, used by somebody who has another password."""
         return Restic(self.program, password)
 
-    def run(self, repository: Path, *arguments: str, exit_code: int = 0) -> str:
+    def run(self, repository: Path | str, *arguments: str, exit_code: int = 0) -> str:
         """What it says; the test fails where it ends otherwise than expected."""
         command = [self.program, "--no-cache", "-r", str(repository), *arguments]
         environment = {**os.environ, "RESTIC_PASSWORD": self.password}
