@@ -120,7 +120,7 @@ class BackupLoop:
         try:
             parent = former_version(repository, vault.record().version, Machine.this(), vault)
             paths = [str(path) for path in vault.paths]
-            tried = try_saving(repository, paths, self._selection().excludes, parent, self._look_on)
+            tried = try_saving(repository, paths, self._clock.now(), self._selection().excludes, parent, self._look_on)
         finally:
             repository.close()
         counts = tried.counts

@@ -1,8 +1,8 @@
 """Proof: before a version is called saved, the store is asked whether it has what the version relies on.
 
 A listing is compared with the index: every pack and every index file, sizes included.  Then a sample is read back and
-hashed: the index files and a pack of this run, and the next few of the older ones in the order of their names, so that
-after as many runs each of them was read.
+hashed: the index files and a pack of this run, and once a day the next few of the older ones in the order of their
+names, so that after as many days each of them was read.  Who saves every hour does not pay for reading 24 times.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from .repository import Repository
 _LAST = "last pack read"
 _LAST_INDEX = "last index file read"
 _DAMAGED = "packs that were damaged"
-_RUNS = 64
-"""After so many runs each old pack was read, and each index file; but not more than these at a time:"""
+_LAST_TIME = "last time older ones were read"
+_TURN_S = 20 * 3600.0
+"""Older ones are read again after so long: less than a day, so that a daily run does it each time."""
+_TURNS = 64
+"""After so many turns each old pack was read, and each index file; but not more than these at a time:"""
 _OLDER_MAX = 8
 
 
@@ -44,12 +47,12 @@ class Withdrawn(PeerError):
 
 
 class Proof:
-    """For one run over a repository, by one thread."""
+    """For one run over a repository, by one thread.  `now`: when it began, in Unix seconds."""
 
-    def __init__(self, repository: Repository, rng: random.Random | None = None) -> None:
+    def __init__(self, repository: Repository, now: float, rng: random.Random | None = None) -> None:
         self._repository = repository
+        self._now = now
         self._rng = rng or random.SystemRandom()
-        self._has_read_older = False
 
     def look(self) -> list[EscaleError]:
         """Bring the catalog up to date before a run, and `missing` of the repository; returns what is damaged.
@@ -58,8 +61,9 @@ class Proof:
         """
         # Before anything leaves the catalog, and what was noted with it.
         noted, catalog = self._noted(), self._repository.catalog
+        is_due = self._is_due()
         damaged: list[EscaleError] = [*self._repository.refresh()]
-        damaged += self._indices(self._turn(sorted(catalog.index_sizes()), _LAST_INDEX))
+        damaged += self._indices(self._turn(sorted(catalog.index_sizes()), _LAST_INDEX) if is_due else ())
         for pack in sorted(catalog.packs().intersection(noted)):
             damaged += self._read(pack)
         return damaged + self._listed()
@@ -128,10 +132,14 @@ class Proof:
             yield self._rng.choice(ours)
         older = sorted(repository.catalog.packs() - set(fresh) - repository.missing)
         # Once in a run: what is found is healed by its next pass, which is not there to find more.
-        if not older or self._has_read_older:
-            return
-        self._has_read_older = True
-        yield from self._turn(older, _LAST)
+        if older and self._is_due():
+            self._repository.catalog.note(_LAST_TIME, repr(self._now))
+            yield from self._turn(older, _LAST)
+
+    def _is_due(self) -> bool:
+        """Whether older ones are to be read; also if the clock was set back since they were."""
+        last = self._repository.catalog.noted(_LAST_TIME)
+        return not last or not 0 <= self._now - float(last) < _TURN_S
 
     def _turn(self, names: Sequence[str], key: str) -> Iterator[str]:
         """The next few of these names, after those that were read last."""
@@ -140,7 +148,7 @@ class Proof:
         catalog = self._repository.catalog
         last = catalog.noted(key) or self._rng.choice(names)
         start = next((number for number, name in enumerate(names) if name > last), 0)
-        chosen = [*names[start:], *names[:start]][: min(_OLDER_MAX, -(-len(names) // _RUNS))]
+        chosen = [*names[start:], *names[:start]][: min(_OLDER_MAX, -(-len(names) // _TURNS))]
         yield from chosen
         catalog.note(key, chosen[-1])
 

@@ -76,7 +76,7 @@ class Save:
         self._clock = clock
         self._chunker = chunker
         self._machine = machine or Machine.this()
-        self._proof = proof or Proof(repository)
+        self._proof = proof or Proof(repository, clock.now())
         self._heads = heads
         self._looked = self._moments()
 

@@ -96,16 +96,17 @@ def nothing_yet() -> Repository:
 def try_saving(
     repository: Repository,
     paths: Sequence[str],
+    now: float,
     excludes: Excludes | None = None,
     parent: Snapshot | None = None,
     report: Report = silent,
 ) -> Tried:
-    """What `Save` would do with them; NothingToSave."""
+    """What `Save` would do with them at this Unix time; NothingToSave."""
     paths = sorted({os.path.abspath(path) for path in paths})
     for path in paths:
         if not os.path.lexists(path):
             raise NothingToSave(path=path)
-    proof = Proof(repository)
+    proof = Proof(repository, now)
     damaged = proof.look()
     tally = Tally(repository)
     walk = Walk(repository, tally, chunker_of(repository, paths), proof, excludes, parent, report)

@@ -26,6 +26,9 @@ from escale.testing.faults import Crash
 Hook = Callable[[str, str], None]
 MACHINE = Machine("anvil", "alice", 1000, 1000, 1)
 
+PAUSE_S = 86400.0
+"""Between two runs: long enough for all that is done once a day."""
+
 
 class HookedMemory(MemoryStore):
     """Calls `place.before` and `place.after` around each change, with the verb and the full name."""
@@ -98,11 +101,11 @@ class Place:
         seed: int = 1,
         **more: object,
     ) -> Saved:
-        """One run by a new process; time passes before it."""
-        self.clock.advance(3600.0)
+        """One run by a new process; a pause before it."""
+        self.clock.advance(PAUSE_S)
         repository = self.repository(cache)
         with Writer(repository, 2, 2, random.Random(seed)) as writer:
-            proof = Proof(repository, random.Random(seed))
+            proof = Proof(repository, self.clock.now(), random.Random(seed))
             chunker = Chunker(4096, 7)
             save = Save(repository, writer, self.clock, MACHINE, chunker, proof)
             return save.run([str(path) for path in paths], parent=parent, **more)  # type: ignore[arg-type]

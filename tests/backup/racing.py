@@ -261,7 +261,7 @@ class Race:
             locked(repository, machine, clock, exclusive=False) as lock,
             Writer(repository, 1, 1, rng) as writer,
         ):
-            save = Save(repository, writer, clock, machine, Chunker(4096, 7), Proof(repository, rng))
+            save = Save(repository, writer, clock, machine, Chunker(4096, 7), Proof(repository, clock.now(), rng))
             parent = before[-1] if before else None
             saved = save.run([str(folder_of(files))], parent=parent, report=lambda progress: lock.renew())
         self.promises.append(Promise(saved.snapshot, files))

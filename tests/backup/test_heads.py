@@ -36,7 +36,9 @@ def save(place: Place, folder: Path, state: Path, machine: Machine = MACHINE) ->
     repository = place.repository()
     with Writer(repository, 1, 1) as writer:
         heads = Heads(repository, machine, place.clock, state)
-        return Save(repository, writer, place.clock, machine, CHUNKER, Proof(repository), heads).run([str(folder)])
+        return Save(repository, writer, place.clock, machine, CHUNKER, Proof(repository, place.clock.now()), heads).run(
+            [str(folder)]
+        )
 
 
 def check(place: Place, state: Path) -> Checked:

@@ -28,7 +28,7 @@ from escale.store.directory import DirectoryStore
 from escale.testing.faults import Crash
 
 from .conftest import PASSWORD, Restic
-from .places import MACHINE, Place, dies_at
+from .places import MACHINE, PAUSE_S, Place, dies_at
 
 IS_ROOT = os.geteuid() == 0
 
@@ -411,7 +411,7 @@ def test_a_change_just_before_the_version_is_not_taken_for_none(folder):
     """GIVEN a file whose times are those of the last version, which was begun at that very moment
     WHEN the next version is saved THEN the file is read: it could have been changed again within one tick."""
     place = Place()
-    place.clock.jump(os.stat(folder / "large").st_ctime_ns / 1e9 - place.clock.now() - 3600)
+    place.clock.jump(os.stat(folder / "large").st_ctime_ns / 1e9 - place.clock.now() - PAUSE_S)
     first = place.save(folder)
     second = place.save(folder, parent=first.snapshot)
     assert second.counts.bytes_read >= 300_000
@@ -547,6 +547,23 @@ def test_old_packs_are_read_again_in_turn(folder, tmp_path):
         for _ in range(3 * len(packs)):
             place.save(folder, parent=saved.snapshot, cache=tmp_path)
     assert packs <= reads
+
+
+def test_old_packs_are_not_read_again_in_the_same_day(folder, tmp_path, monkeypatch):
+    """Who saves every hour pays for one reading a day."""
+    place, reads = Place(), list[str]()
+    saved = place.save(folder, cache=tmp_path)
+    place.save(folder, parent=saved.snapshot, cache=tmp_path)
+    original = Objects.read
+    monkeypatch.setattr(Objects, "read", lambda self, kind, name: reads.append(name) or original(self, kind, name))
+    packs = {name.rpartition("/")[2] for name in place.names("data")}
+    advance = place.clock.advance
+    monkeypatch.setattr(place.clock, "advance", lambda seconds: advance(3600.0))
+    for _ in range(19):
+        place.save(folder, parent=saved.snapshot, cache=tmp_path)
+    assert not packs.intersection(reads)
+    place.save(folder, parent=saved.snapshot, cache=tmp_path)
+    assert packs.intersection(reads)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -36,7 +36,7 @@ def tried(place: Place, folder: Path, **more: object) -> Tried:
     """By somebody whose store refuses every change."""
     repository = place.repository()
     repository.objects.store = ReadingStore(repository.objects.store)
-    return try_saving(repository, [str(folder)], **more)  # type: ignore[arg-type]
+    return try_saving(repository, [str(folder)], 0.0, **more)  # type: ignore[arg-type]
 
 
 def test_nothing_is_changed_and_the_numbers_are_those_of_the_version(folder: Path) -> None:
@@ -67,14 +67,14 @@ def test_an_unchanged_folder_would_add_no_content(folder: Path) -> None:
 
 
 def test_before_the_first_version_everything_is_new_and_the_same_content_counts_once(folder: Path) -> None:
-    ahead = try_saving(nothing_yet(), [str(folder)])
+    ahead = try_saving(nothing_yet(), [str(folder)], 0.0)
     assert (ahead.counts.files_new, ahead.counts.bytes) == (4, 2 * len(DATA) + 6000)
     assert len(DATA) + 6000 < ahead.bytes_new < len(DATA) + 20_000
     assert len(DATA) < ahead.bytes_stored < len(DATA) + 6000
 
 
 def test_what_is_left_out_does_not_count(folder: Path) -> None:
-    ahead = try_saving(nothing_yet(), [str(folder)], lambda path, is_directory: path.endswith("/sub"))
+    ahead = try_saving(nothing_yet(), [str(folder)], 0.0, lambda path, is_directory: path.endswith("/sub"))
     assert ahead.counts.files == 2
 
 
@@ -89,7 +89,7 @@ def test_what_the_store_has_lost_would_be_stored_again(folder: Path) -> None:
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(NothingToSave):
-        try_saving(nothing_yet(), [str(tmp_path / "nowhere")])
+        try_saving(nothing_yet(), [str(tmp_path / "nowhere")], 0.0)
 
 
 def test_who_looks_changes_nothing() -> None:

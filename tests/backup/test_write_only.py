@@ -53,7 +53,9 @@ def save(place: Place, folder: Path, state: Path, machine: Machine = MACHINE, wa
     repository = adding(place)
     with locked(repository, machine, place.clock, exclusive=False), Writer(repository, 1, 1) as writer:
         heads = Heads(repository, machine, place.clock, state, adds=True)
-        return Save(repository, writer, place.clock, machine, CHUNKER, Proof(repository), heads).run([str(folder)])
+        return Save(repository, writer, place.clock, machine, CHUNKER, Proof(repository, place.clock.now()), heads).run(
+            [str(folder)]
+        )
 
 
 def owner_heads(place: Place, state: Path) -> Heads:
