@@ -18,6 +18,7 @@ from ..backup.repository import Repository
 from ..backup.snapshot import Snapshot
 from ..backup.versions import LATEST, Found, Versions, choose
 from ..errors import PeerError
+from ..files.tree import parents_of
 from .vault import Vault
 
 
@@ -99,8 +100,11 @@ class Vision:
         return common
 
     def below(self, found: Iterable[Found]) -> Iterator[Found]:
-        """These and everything in them, each directory before what is in it."""
-        for one in found:
+        """These and everything in them, once each, and each directory before what is in it."""
+        chosen = {one.path: one for one in found}
+        for one in chosen.values():
+            if one.path and any(above in chosen for above in ("", *parents_of(one.path))):
+                continue
             yield one
             if one.node.type is NodeType.DIRECTORY and one.node.subtree:
                 yield from self._view.walk(one.node.subtree, one.path)

@@ -108,6 +108,13 @@ def test_what_changed(library: Library) -> None:
     assert below == [library.path(library.one / "a/notes.txt")]
 
 
+def test_what_is_asked_for_twice_comes_back_once(library: Library) -> None:
+    see = library.vision
+    words = ("a/notes.txt", "a", "b", "a", "b")
+    found = [one for word in words for one in see.meant(library.first, word)]
+    assert [Path(one.path).name for one in see.below(found)] == ["a", "notes.txt", "b"]
+
+
 def test_bringing_back_beside_and_in_place(library: Library, tmp_path: Path) -> None:
     see = library.vision
     found = see.meant(library.first, ".")
