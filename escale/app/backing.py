@@ -24,7 +24,7 @@ from ..backup.walk import Unread
 from ..backup.writer import Writer
 from ..clock import Clock
 from ..conf.schedule import Schedule
-from ..errors import AlreadyRunning, EscaleError, Missing, PeerError, UserError
+from ..errors import AlreadyRunning, EscaleError, Missing, NoRelaySpace, PeerError, UserError
 from ..events import Event, PassBegan, PassEnded, Problem, Progress, Reporter, Skipped, VersionSaved, VersionTried
 from .instance import LockFile
 from .record import Record
@@ -157,6 +157,10 @@ class BackupLoop:
                 saved = self._save(record)
         except _Stopped:
             return PassResult()
+        except NoRelaySpace:
+            # What makes room must not wait for room.
+            self._tidy()
+            raise
         finally:
             self._is_saving = False
         seconds = self._clock.monotonic() - began
@@ -268,15 +272,20 @@ class BackupLoop:
             finally:
                 repository.close()
         except EscaleError as error:
-            self._report(Problem(self.name, error.code, str(error), error.next_step, exit_code=error.exit_code))
+            self._tell_error(error)
             return
         except _Stopped:
             return  # The next run goes on.
         for damage in done.damage[:1]:
             advice = f"Old versions stay until that is mended:    escalectl backup check {self.name}"
             self._report(Problem(self.name, damage.code, str(damage), advice, exit_code=3))
+        if done.full is not None:
+            self._tell_error(done.full)
         versions = record.versions - len(plan.gone)
         self._vault.remember(replace(record, tidied=now, versions=versions))
+
+    def _tell_error(self, error: EscaleError) -> None:
+        self._report(Problem(self.name, error.code, str(error), error.next_step, exit_code=error.exit_code))
 
     def _tidied(self, looked: Looked) -> None:
         if self._stopping.is_set():

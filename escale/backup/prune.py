@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from ..clock import Clock
-from ..errors import EscaleError, Missing, PeerError
+from ..errors import EscaleError, Missing, NoRelaySpace, PeerError
 from .catalog import Catalog
 from .doomed import GRACE_S, Doomed, doomed
 from .fetch import Fetch, Receiver
@@ -45,7 +45,8 @@ class Pruned:
 
     `swept`: how many remnants of uploads that were broken off are gone.
 
-    `damage`: if there is any, nothing was marked or deleted, for what cannot be read may need anything.
+    `damage`: if there is any, nothing was marked or deleted, for what cannot be read may need anything.  `full`: the
+    store had no room for all of the first step; the second one makes some.
     """
 
     marked: dict[str, int] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class Pruned:
     repacked_bytes: int = 0
     swept: int = 0
     damage: list[EscaleError] = field(default_factory=list)
+    full: NoRelaySpace | None = None
 
 
 class Prune:
@@ -113,7 +115,10 @@ class Prune:
                 return self._done
             marked = doomed(self._repository) & set(reached.packs)
             settled = {pack for pack, mtime in reached.mtimes.items() if mtime is not None and mtime < since}
-            self._choose(reached, marked, settled, fetch, lock)
+            try:
+                self._choose(reached, marked, settled, fetch, lock)
+            except NoRelaySpace as error:
+                self._done.full = error
         return self._done
 
     def _choose(
@@ -128,6 +133,9 @@ class Prune:
         missing = {*self._repository.missing}
         try:
             self._store_anew(sorted(wasteful), fetch, lock)
+        except NoRelaySpace as error:
+            # Packs of which nothing is needed can go all the same.
+            self._done.full = error
         finally:
             self._repository.missing = missing
         wasteful -= {*self._needed_after_all(sorted(wasteful))}

@@ -115,10 +115,12 @@ def _told(session: Session, vault: Vault, done: Pruned) -> int:
     words += [f"{len(done.spared)} spared"] if done.spared else []
     words += [f"{counted(done.swept, 'broken upload')} removed"] if done.swept else []
     session.tell(Line(Level.INFO, f"{vault.section}: {'; '.join(words) or 'nothing to let go of'}"))
+    if done.full is not None:
+        session.tell(explain(done.full))
     if session.options.json:
         values = {"deleted": sum(done.deleted.values()), "marked": sum(done.marked.values()), "waiting": done.waiting}
         print(json_line({"type": "pruned", "section": vault.section, **values}), file=session.output)
-    return DONE
+    return done.full.exit_code if done.full is not None else DONE
 
 
 # -- check

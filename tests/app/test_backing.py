@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from escale.backup import keys
 from escale.backup.retention import Keep
 from escale.conf.kinds import Place as Where
 from escale.conf.schedule import Schedule, ScheduleKind
-from escale.errors import LocalError, StoreError
+from escale.errors import LocalError, NoRelaySpace, StoreError
 from escale.events import Problem, Progress, Skipped, VersionSaved
 from escale.files.rules import Rules
 from escale.testing.clock import SimClock
@@ -327,3 +328,31 @@ def test_a_record_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LocalError):
         Record().write(tmp_path / "file" / "x")
+
+
+def test_a_full_store_is_emptied_of_what_no_rule_keeps(owner: Owner) -> None:
+    """A run that finds no room lets old versions go; three days later there is room."""
+
+    def full(verb: str, name: str) -> None:
+        if verb == "put" and name.startswith("data/"):
+            raise NoRelaySpace(where="memory:", reason="it is full")
+
+    owner.place.clock = owner.clock
+    owner.vault = replace(owner.vault, keep=Keep(last=1))
+    for number in range(3):
+        (owner.folder / "large").write_bytes(random.Random(number).randbytes(300_000))
+        owner.loop(at_once=True).run_once()
+        owner.clock.advance(HOUR)
+    owner.vault = replace(owner.vault, prunes=True)
+    before = len(owner.place.names("data"))
+    (owner.folder / "large").write_bytes(random.Random(3).randbytes(300_000))
+    owner.place.before = full
+    for days in (0, 4):
+        owner.clock.advance(days * 24 * HOUR)
+        with pytest.raises(NoRelaySpace):
+            owner.loop(at_once=True).run_once()
+    assert (len(owner.place.names("snapshots")), owner.saved()) == (1, 3)
+    assert len(owner.place.names("data")) < before
+    owner.place.before = lambda verb, name: None
+    owner.loop(at_once=True).run_once()
+    assert owner.saved() == 4

@@ -119,6 +119,32 @@ def test_versions_can_be_let_go_where_hardly_anything_fits(folder: Path, place: 
     repository.close()
 
 
+def test_what_can_go_as_it_is_goes_where_there_is_no_room_to_store_the_rest_anew(folder: Path, place: Path) -> None:
+    """Of one pack nothing is needed, of another a little: that stays where it is, and the want of room is told."""
+    (folder / "stays").write_bytes(random.Random(50).randbytes(200_000))
+    save(place, folder)
+    for number in range(20):
+        (folder / f"file {number}").unlink()
+        (folder / f"other {number}").write_bytes(random.Random(100 + number).randbytes(20_000))
+    save(place, folder)
+    for number in range(20):
+        (folder / f"other {number}").unlink()
+    latest = save(place, folder)
+    free = os.statvfs(place)
+    (place / "filling").write_bytes(bytes(free.f_bavail * free.f_bsize - ROOM))
+    repository = opened(place)
+    forget(repository, plan_forget(Versions(repository).all(), Keep(last=1)), is_approved=True)
+    done = Prune(repository, Machine.this(), CLOCK, grace_s=0.0).run()
+    repository.close()
+    assert done.full is not None and done.deleted and not done.damage
+    (place / "filling").unlink()
+    repository = opened(place)
+    assert Prune(repository, Machine.this(), CLOCK, grace_s=0.0).run().full is None
+    assert Check(repository).run(1.0).is_sound
+    assert [one.id for one in Versions(repository).all()] == [latest.id]
+    repository.close()
+
+
 def test_a_full_disk_for_the_catalog_is_told(folder: Path, tmp_path: Path, small_disk: Path) -> None:
     place = tmp_path / "place"
     place.mkdir()
