@@ -189,9 +189,17 @@ def _list_days(session: Session, finds: Sequence[Find], day: str | None) -> bool
             rows.append((display(one.name), section, one.shelf, count, str(one.files), size_text(one.bytes)))
     if len(rows) > 1 and not session.options.json:
         print(table(rows), file=session.output)
-    elif len(rows) == 1 and not session.options.from_url and session.options.source != BACKUP:
+    elif len(rows) == 1 and _has_trash(session, day):
         _tell(session, "nothing is in the trash, and there are no conflict copies" + (f" of {day}" if day else ""))
     return len(rows) > 1
+
+
+def _has_trash(session: Session, day: str | None) -> bool:
+    """Whether anybody would look for trash here: it belongs to what is synchronised."""
+    options = session.options
+    if options.from_url or options.source == BACKUP:
+        return False
+    return day is not None or bool(session.setup().config.sections)
 
 
 def _ls(session: Session, words: Sequence[str], finds: Sequence[Find], visions: Visions) -> int:
