@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from escale.files.tree import PRIVATE
+
 from ..endtoend.folders import write
 from ..endtoend.places import Place
 from ..endtoend.program import RUN_S_MAX, Ending, Program, environment
@@ -164,7 +166,9 @@ class Trio:
         """All have what is in the folder of A, and know it of each other."""
         for member in self.members:
             if member is not self.a:
-                shutil.copytree(self.a.folder, member.folder, symlinks=True, dirs_exist_ok=True)
+                # A marker says whose folder it is.
+                others = shutil.ignore_patterns(PRIVATE)
+                shutil.copytree(self.a.folder, member.folder, symlinks=True, ignore=others, dirs_exist_ok=True)
         for member in self.members:
             member.once()
         assert not self.place.unrest()
