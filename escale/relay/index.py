@@ -79,7 +79,10 @@ class Record:
             return True
         # Who repeats a content and who replaces it may write the same number.
         is_later = steps > 0 or (steps == 0 and _repeats(base.entry, base.ancestors))
-        return is_later and brief(base.entry) in self.ancestors
+        own = brief(base.entry)
+        # A content that went and came back is among the ancestors of whoever saw it the first time only.
+        came_back = steps > 0 and own in base.ancestors[1:]
+        return is_later and own in (self.ancestors[:steps] if came_back else self.ancestors)
 
     def precedence(self) -> tuple[int, int, bool, int, str, str, int]:
         """Of two records of a path the greater precedence is current.

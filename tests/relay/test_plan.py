@@ -356,3 +356,13 @@ def test_an_update_waits_for_who_asked_and_is_there():
     assert not is_complete(update, counted, 1, frozenset({"dave"}))
     assert is_complete(update, counted, None, frozenset())
     assert is_complete(update.consumed_by("dave"), counted, None, frozenset({"dave"}))
+
+
+def test_a_content_that_came_back_is_another_version_than_the_one_that_went():
+    """L, then X, then L again here; meanwhile somebody who had seen the first two only wrote Y."""
+    mine, gone, ancestors = entry("L"), brief(entry("X")), (brief(entry("X")), brief(entry("L")))
+    agreed = Base(mine, 3, ancestors)
+    unseen = Record(entry("Y"), 4, "ben", ancestors=(gone, brief(mine)))
+    seen = Record(entry("Y"), 4, "ben", ancestors=(brief(mine), gone))
+    assert judge(mine, agreed, unseen) is Verdict.CONFLICT
+    assert judge(mine, agreed, seen) is Verdict.FETCH
