@@ -72,6 +72,7 @@ def test_giving_up_where_the_directory_went_away(directories, tmp_path):
     directories.open("")
     os.rename(tmp_path / "sub", tmp_path / "elsewhere")
     file.give_up(directories)
+    assert names(tmp_path)[0] == "elsewhere" and not (tmp_path / "sub").exists(), "nothing is made anew to remove it"
 
 
 def test_zeros_take_no_room_in_a_large_file(directories, tmp_path):
