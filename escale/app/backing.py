@@ -188,6 +188,7 @@ class BackupLoop:
             stack.callback(repository.close)
             lock = stack.enter_context(locked(repository, machine, self._clock, exclusive=False))
             writer = stack.enter_context(Writer(repository, self._threads, self._vault.connections))
+            stack.enter_context(writer.giving_room_back(lock))
             parent = former_version(repository, record.version, machine, self._vault)
             heads = self._vault.heads(repository, machine, self._clock)
             saved = Save(repository, writer, self._clock, machine, heads=heads).run(

@@ -16,7 +16,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ..errors import Corrupt, Missing, NoSuchRelay
+from ..errors import Corrupt, Missing, NoRelaySpace, NoSuchRelay
 from ..store.blob import BlobInfo, BlobStore, read_many
 from ..stream import PIECE, ViewReader
 from .ids import is_id
@@ -92,7 +92,12 @@ class Objects:
     def write(self, kind: Kind, data: bytes) -> str:
         """Store an object, durably; returns its name.  The same bytes twice are the same object."""
         name = hashlib.sha256(data).hexdigest()
-        self._place(kind, name).write_bytes(name, data)
+        try:
+            self._place(kind, name).write_bytes(name, data)
+        except NoRelaySpace:
+            # It may have got its name before the room was found wanting: that it is not there is to be certain.
+            self.delete(kind, name)
+            raise
         return name
 
     def write_view(self, kind: Kind, data: memoryview) -> str:

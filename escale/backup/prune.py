@@ -190,7 +190,10 @@ class Prune:
         """What is needed of these packs and nobody else holds, into others; those count as holders then."""
         repository, mutex, looked = self._repository, Lock(), self._looked(lock)
         repository.missing = {*repository.missing, *packs}
-        with Writer(repository, self._threads, self._connections, self._rng) as writer:
+        with (
+            Writer(repository, self._threads, self._connections, self._rng) as writer,
+            writer.giving_room_back(lock),
+        ):
             for group, progress in _groups(repository.catalog, packs, TOGETHER):
                 wanted: dict[BlobKind, set[bytes]] = {kind: set() for kind in BlobKind}
                 for pack in group:

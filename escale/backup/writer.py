@@ -11,16 +11,19 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 import zstandard
 
 from ..clock import Clock, SystemClock
+from ..errors import EscaleError, NoRelaySpace
 from .cipher import MasterKey
 from .index import IndexFile
+from .locks import RepositoryLock
 from .objects import Kind, Objects
 from .pack import PACK_BYTES, BlobKind, Pack
 from .repository import LEVEL, Repository
@@ -147,6 +150,23 @@ class Writer:
         self._work.send(lambda: self._with_connection(self._write_index))
         self._work.wait()
 
+    @contextmanager
+    def giving_room_back(self, lock: RepositoryLock) -> Iterator[None]:
+        """Where the store has no room for all, the packs that no index lists go again: nobody else can use them, and
+        what makes room, a lock, marks, a smaller index, needs some.
+
+        `lock`: ours; if others may have taken it for left, they may have listed these packs, and nothing goes.
+        """
+        try:
+            yield
+        except NoRelaySpace:
+            self._work.close()
+            with suppress(EscaleError):
+                for pack in self._index.packs:
+                    lock.must_hold()
+                    self.repository.objects.delete(Kind.PACK, pack)
+            raise
+
     def close(self) -> None:
         """End the threads; what was not flushed is lost."""
         self._work.close()
@@ -223,7 +243,12 @@ class Writer:
             self._index_s = self._clock.monotonic()
         if not index.packs:
             return
-        name = self.repository.write_unpacked(Kind.INDEX, index.encode(), objects)
+        try:
+            name = self.repository.write_unpacked(Kind.INDEX, index.encode(), objects)
+        except NoRelaySpace:
+            with self._lock:
+                self._index.packs.update(index.packs)
+            raise
         self.repository.catalog.add(name, index)
         for blobs in index.packs.values():
             for blob in blobs:

@@ -41,7 +41,11 @@ def opened(place: Path, cache: Path | None = None) -> Repository:
 def save(place: Path, folder: Path, cache: Path | None = None) -> Snapshot:
     repository = opened(place, cache)
     try:
-        with locked(repository, Machine.this(), CLOCK, exclusive=False), Writer(repository, 2, 2) as writer:
+        with (
+            locked(repository, Machine.this(), CLOCK, exclusive=False) as lock,
+            Writer(repository, 2, 2) as writer,
+            writer.giving_room_back(lock),
+        ):
             return Save(repository, writer, CLOCK).run([str(folder)]).snapshot
     finally:
         repository.close()
@@ -92,15 +96,20 @@ def test_a_store_that_is_full_keeps_its_versions_and_takes_new_ones_when_there_i
     restic.run(place, "check", "--read-data")
 
 
-def test_what_a_run_that_failed_left_can_go(folder: Path, place: Path) -> None:
+def packs(place: Path) -> set[str]:
+    return {path.name for path in (place / "data").rglob("*") if path.is_file()}
+
+
+def test_a_run_that_found_no_room_leaves_nothing(folder: Path, place: Path) -> None:
+    """Else what makes room would find none: not even a lock fits when packs have taken all of it."""
     save(place, folder)
-    free = os.statvfs(place).f_bavail
+    before, free = packs(place), os.statvfs(place).f_bavail
     (folder / "too much").write_bytes(random.Random(99).randbytes(4 << 20))
+    for number in range(40):
+        (folder / f"small {number}").write_bytes(random.Random(200 + number).randbytes(20_000))
     with pytest.raises(NoRelaySpace):
         save(place, folder)
-    assert os.statvfs(place).f_bavail <= free
-    prune(place, keep=1)
-    prune(place, keep=1)
+    assert packs(place) == before
     assert os.statvfs(place).f_bavail >= free - 8, sorted(map(str, place.rglob("*")))
 
 

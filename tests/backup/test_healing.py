@@ -19,7 +19,7 @@ from escale.testing.faults import Crash
 
 from .places import MACHINE, Place, dies_at
 from .test_prune import fill, prune
-from .test_save import disk, version
+from .test_save import below, disk, tree_of, version
 
 RUNS = 40
 """So many at most until a sample finds what a listing does not show."""
@@ -187,7 +187,7 @@ def test_an_end_at_every_change_of_a_run_that_heals_harms_nothing(folder, tmp_pa
     for nth in range(60):
         place, cache = Place(), tmp_path / f"cache {nth}"
         _, latest = second(place, folder, cache)
-        before = set(place.names("snapshots"))
+        before, tree = set(place.names("snapshots")), tree_of(place, latest, folder)
         place.damage(place.names("data")[0], "gone")
         place.damage(place.names("data")[0], "cut")
         place.damage(place.names("index")[0], "cut")
@@ -203,7 +203,7 @@ def test_an_end_at_every_change_of_a_run_that_heals_harms_nothing(folder, tmp_pa
             if f"snapshots/{one.id}" not in before:
                 assert version(place, one, folder) == disk(folder), nth
         saved = place.save(folder, parent=latest, cache=cache)
-        assert version(place, saved.snapshot, folder) == version(place, latest, folder) == disk(folder), nth
+        assert version(place, saved.snapshot, folder) == below(place, tree) == disk(folder), nth
         if not has_died:
             break
     assert deaths == nth > 2

@@ -8,13 +8,14 @@ import random
 import pytest
 
 from escale.backup.index import IndexFile
+from escale.backup.locks import locked
 from escale.backup.objects import Kind
 from escale.backup.pack import PACK_BYTES, BlobKind, read_contents
 from escale.backup.writer import BATCH_BLOBS, INDEX_BLOBS, PACK_BLOBS, Writer
 from escale.errors import NoRelaySpace, Unreachable
 from escale.testing.faults import Crash
 
-from .places import Place, dies_at
+from .places import MACHINE, Place, dies_at
 
 
 def blobs(count: int, size: int = 200) -> list[bytes]:
@@ -187,3 +188,36 @@ def test_what_takes_long_is_found_by_others_meanwhile():
             place.clock.advance(200.0)
     assert len(place.names("index")) == 1
     assert place.repository().refresh() == []
+
+
+# --- no room for all
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_packs_that_no_index_lists_make_room_again_unless_others_may_have_listed_them(when, is_ours):
+    """`after`: the index had its name already when the store said that it has no room."""
+    place = Place()
+    repository = place.repository()
+
+    def refuse(verb: str, name: str) -> None:
+        if verb == "put" and name.startswith("index/"):
+            raise NoRelaySpace(where=name, reason="on purpose")
+
+    with (
+        pytest.raises(NoRelaySpace),
+        locked(repository, MACHINE, place.clock, exclusive=False) as lock,
+        Writer(repository, 2, 2) as writer,
+    ):
+        writer.add(BlobKind.DATA, b"listed before")
+        writer.flush()
+        listed = {*place.names("data"), *place.names("index")}
+        setattr(place, when, refuse)
+        with writer.giving_room_back(lock):
+            for text in blobs(300):
+                writer.add(BlobKind.DATA, text)
+            if not is_ours:
+                repository.objects.delete(Kind.LOCK, lock.name)
+            writer.flush()
+    assert set(place.names("index")) <= listed
+    assert (set(place.names("data")) <= listed) is is_ours
