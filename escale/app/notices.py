@@ -79,7 +79,8 @@ NOTICES = (
         "P431",
         "the relay has damaged, lost or put back something",
         "A restored backup looks like this, and a storage that answers with old listings. Nothing is deleted or\n"
-        "replaced here because of it, and what is newer here is written down again. If it is neither, ask who can\n"
-        "write to the relay; with encryption = on all that they can do is to be a nuisance.",
+        "replaced here because of it, and what is newer here is written down again. An update without its content is\n"
+        "also left by a machine that fell asleep in the middle of a pass and woke up. If it is none of these, ask who\n"
+        "can write to the relay; with encryption = on all that they can do is to be a nuisance.",
     ),
 )

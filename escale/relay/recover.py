@@ -29,6 +29,11 @@ from .plan import is_complete, missing_from
 from .pull import finish
 from .relay import PageView, UpdateView
 
+WITHOUT_CONTENT = (
+    "Nothing is deleted or replaced here because of it. A machine that fell asleep in the middle of a pass leaves it"
+    " behind when it wakes up; if none did, ask who can write to the relay."
+)
+
 
 def recover_page(client: Client, view: PageView, pullers: frozenset[str]) -> PageState:
     """Put one page in order and return it as read; while somebody else is at work on it, only read it."""
@@ -138,4 +143,4 @@ def _tell_if_lost(client: Client, view: UpdateView, update: Update) -> None:
         files = sum(record.entry.is_file for record in update.records.values())
         word = "file" if files == 1 else "files"
         message = f"the content of {files} {word} is not on the relay, as it should be; who misses it asks for it again"
-        client.tell(Problem(client.section, "P431", message, WENT_BACK, exit_code=3))
+        client.tell(Problem(client.section, "P431", message, WITHOUT_CONTENT, exit_code=3))
