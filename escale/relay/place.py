@@ -102,7 +102,16 @@ def _note_parents(client: Client, path: str) -> None:
             return
         made = client.folder.directory(above)
         if made and client.folder.why_not(above, 0, Kind.DIRECTORY) is None:
-            client.imply(made)
+            client.imply(_as_it_was(client, made))
+
+
+def _as_it_was(client: Client, made: Entry) -> Entry:
+    """With the permissions of the directory that was there before: who has kept it for this file has them, too."""
+    base = client.contents.bases.get(client.relay.format.page_of(made.path), {}).get(made.path)
+    if base is None or base.entry.kind not in (Kind.DIRECTORY, Kind.GONE) or base.recorded.mode in (0, made.mode):
+        return made
+    (result,) = client.folder.make([replace(made, mode=base.recorded.mode)], {made.path: made})
+    return result.entry if result.outcome is Outcome.INSTALLED else made
 
 
 def _note_moved(local: Local, before: Entry, target: str) -> None:

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..files.tree import Base, Entry, Kind, is_unchanged
 from .budget import Room, fitting, fitting_notes, room_for_file
@@ -331,12 +331,17 @@ def _record(entry: Entry, base: Base | None, known: Record | None, client: str) 
     What was agreed on and is merely not there any more is written down again as the version that it was.  A record that
     is older than `base`, or a wish for a content that we never had, was not seen by us: it is outrun, but not among the
     ancestors, so that whoever has it finds a conflict and not a successor.
+
+    What is gone keeps the permissions of the directory that it was: a file that arrives in it has it made again.
     """
     is_old = base is not None and known is not None and known.version < base.version
     is_seen = known is not None and not is_old and (known.state is not State.WANTED or _had(entry, base, known))
     if base is not None and (known is None or is_old) and base.version and is_unchanged(entry, base):
         return Record(base.recorded, base.version, client, ancestors=base.ancestors)
     version = 1 + max(base.version if base else 0, known.version if known else 0)
+    before = known.entry if known is not None else base.recorded if base is not None else None
+    if entry.is_gone and before is not None and before.kind in (Kind.DIRECTORY, Kind.GONE):
+        entry = replace(entry, mode=before.mode)
     return Record(entry, version, client, ancestors=lineage(known.base() if known and is_seen else None, base))
 
 

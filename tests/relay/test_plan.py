@@ -366,3 +366,12 @@ def test_a_content_that_came_back_is_another_version_than_the_one_that_went():
     seen = Record(entry("Y"), 4, "ben", ancestors=(brief(mine), gone))
     assert judge(mine, agreed, unseen) is Verdict.CONFLICT
     assert judge(mine, agreed, seen) is Verdict.FETCH
+
+
+@pytest.mark.parametrize(("before", "modes"), [("dir", (0o711, 0o755)), ("L", (0, 0))])
+def test_what_is_gone_keeps_the_permissions_of_a_directory(before, modes):
+    """Those that the relay knows, and else those that were agreed on; what a file had is nobody's business any more."""
+    mine = Local({}, {"f": base(before, 2)}, deletes=True)
+    known = {"f": Record(replace(entry(before), mode=0o711), 2, "alice")}
+    plans = [plan_push(mine, remote, "bob", Mode.SHARED, UploadLimit(), Room()) for remote in (known, {})]
+    assert tuple(note.entry.mode for plan in plans for note in plan.notes) == modes

@@ -272,6 +272,30 @@ def test_of_two_permissions_under_one_version_one_is_everywhere_in_the_end(world
     assert len(alice.files()) == 8
 
 
+@pytest.mark.parametrize("in_its_place", [None, "a file"])
+@pytest.mark.parametrize("has_seen_it", [False, True])
+def test_a_directory_that_comes_back_for_a_file_has_the_permissions_that_it_had(world, in_its_place, has_seen_it):
+    """GIVEN one machine that deletes a directory of its own permissions, and another that puts a file into it WHEN both
+    have sent THEN the directory is made again as it was, also on machines that come later."""
+    alice, bob, carol = (world.machine(name, deletes=True) for name in ("alice", "bob", "carol"))
+    alice.write("d/e/f", "old")
+    (alice.folder / "d/e").chmod(0o700)
+    world.settle()
+    alice.write("d/e/f", "a new one")
+    alice.sync()
+    if has_seen_it:
+        carol.sync()
+    shutil.rmtree(bob.folder / "d")
+    if in_its_place:
+        bob.write("d", in_its_place)
+    world.settle(12)
+    dave = world.machine("dave", deletes=True)
+    world.settle(12)
+    assert alice.read("d/e/f") == b"a new one"
+    assert alice.tree() == bob.tree() == carol.tree() == dave.tree()
+    assert (dave.folder / "d/e").stat().st_mode & 0o777 == 0o700
+
+
 @pytest.fixture
 def implied(world) -> tuple[Machine, Machine]:
     """Bob has directories only because a file of Alice arrived in them: who chooses by names keeps his to himself."""

@@ -24,7 +24,7 @@ class Circumstances:
     """What differs from history to history besides trouble.
 
     `quota`: bytes that may lie on the relay.  `pullers`: names of those that updates wait for,
-    perhaps not all, None for the roster.
+    perhaps not all, None for the roster.  `chmods`: of what users change the permissions.
     `is_one_away`: the last machine takes no part until the end, for weeks, and is not waited for if `releases_stale`.
     Odds of each pass: `meanwhile`, that a user acts during it; `cuts_power`, that a death by the disk is a power cut.
     Odds of each step: `unmounts`, that the disk of a folder is away for a pass; `damages`, that the relay damages an
@@ -40,6 +40,7 @@ class Circumstances:
     cuts_power: float = 0.0
     unmounts: float = 0.0
     damages: float = 0.0
+    chmods: tuple[str, ...] = ("file",)
 
     @classmethod
     def of(cls, seed: int, names: tuple[str, ...]) -> Circumstances:
@@ -57,6 +58,7 @@ class Circumstances:
             cuts_power=0.5,
             unmounts=rng.choice((0.0, 0.0, 0.0, 0.05)),
             damages=rng.choice((0.0, 0.0, 0.0, 0.1)),
+            chmods=("file",) if seed in _FILES else ("file", "directory"),
         )
 
     @property
@@ -71,7 +73,10 @@ class Circumstances:
 
 
 def known_seeds() -> list[int]:
-    """Seeds that once failed; `plain` after one: without circumstances; what follows a `#` is its story."""
+    """Seeds that once failed; what follows a `#` is the story of one.
+
+    `plain` after one: without circumstances; `files`: users change the permissions of files only.
+    """
     return [int(words[0]) for words in _lines()]
 
 
@@ -80,4 +85,9 @@ def _lines() -> list[list[str]]:
     return [words for words in lines if words]
 
 
-_PLAIN = frozenset(int(words[0]) for words in _lines() if "plain" in words)
+def _marked(word: str) -> frozenset[int]:
+    return frozenset(int(words[0]) for words in _lines() if word in words)
+
+
+_PLAIN = _marked("plain")
+_FILES = _marked("files")

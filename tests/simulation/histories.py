@@ -93,7 +93,8 @@ class History:
         )
         self.relay = Snapshots(self.world.blobs)
         self.machines: list[SimMachine] = [self._machine(name) for name in names]
-        self.users = {machine.name: User(machine, self.truth, self.rng) for machine in self.machines}
+        chmods = self.circumstances.chmods
+        self.users = {machine.name: User(machine, self.truth, self.rng, chmods) for machine in self.machines}
         self.before: dict[str, Versions] = {}
         self.meanwhile: dict[str, Meanwhile] = {}
         self.woken: set[str] = set()

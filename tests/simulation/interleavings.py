@@ -125,6 +125,8 @@ class _Death:
 
 _A_FILE = (("ann", "write", "a"),)
 _A_DIRECTORY = (("ann", "write", "d/c"),)
+_A_PRIVATE_DIRECTORY = (("ann", "write", "d/e/f"), ("ann", "chmod", "d/e 700"))
+_AN_EDIT_IN_IT = (("ann", "write", "d/e/f"), ("ann", "sync", ""))
 
 SMALL = (
     Small("the first two clients", (), (("ann", "write", "a"), ("ben", "write", "b"))),
@@ -139,6 +141,7 @@ SMALL = (
     Small("a new file in a deleted directory", _A_DIRECTORY, (("ann", "delete", "d"), ("ben", "write", "d/e/f"))),
     Small("a directory for a file", _A_FILE, (("ann", "file to directory", "a"), ("ben", "write", "a"))),
     Small("a file for a directory", _A_DIRECTORY, (("ann", "directory to file", "d"), ("ben", "write", "d/c"))),
+    Small("its permissions", _A_PRIVATE_DIRECTORY, (*_AN_EDIT_IN_IT, ("ben", "directory to file", "d"))),
     Small("modes and edits", _A_FILE, (("ann", "chmod", "a 600"), ("ben", "write", "a"))),
 )
 

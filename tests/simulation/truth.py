@@ -122,7 +122,8 @@ def _original(path: str) -> str:
 
 
 def _is_same(now: Node | None, left: Node | None) -> bool:
-    """Permissions of directories do not count: nobody changes them, but one sees them while a pass is not done."""
+    """Permissions of directories do not count: one sees them while a pass is not done, and who changes them does not
+    touch what is in them."""
     if now is not None and left is not None and now.kind == left.kind == "directory":
         return True
     return now == left

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from random import Random
 
 from .folders import Node, Tree, write_file
@@ -21,8 +22,9 @@ MODES = ("644", "600", "755", "640")
 class User:
     """One person at one machine."""
 
-    def __init__(self, machine: SimMachine, truth: Truth, rng: Random) -> None:
+    def __init__(self, machine: SimMachine, truth: Truth, rng: Random, chmods: Sequence[str] = ("file",)) -> None:
         self.name = machine.name
+        self._chmods = chmods
         self._machine = machine
         self._truth = truth
         self._rng = rng
@@ -72,7 +74,7 @@ class User:
             case "symlink":
                 return choice(PATHS), choice(TARGETS)
             case "chmod":
-                return self._one_of("file"), choice(MODES)
+                return self._one_of(*self._chmods), choice(MODES)
             case "directory to file":
                 return self._one_of("directory"), ""
             case "file to directory":
@@ -139,7 +141,9 @@ class User:
         return self._note(path, node)
 
     def _chmod(self, path: str, mode: int) -> bool:
-        if self._kind(path) != "file" or self._tree[path].mode == mode:
+        if self._kind(path) == "directory":
+            mode |= 0o700
+        if self._kind(path) not in ("file", "directory") or self._tree[path].mode == mode:
             return False
         os.chmod(self._full(path), mode)
         return self._note(path, self._tree[path]._replace(mode=mode))
