@@ -223,9 +223,10 @@ class WebdavStore(BlobStore):
     def _fetch(self, name: str, headers: dict[str, str] | None = None) -> httpx.Response:
         url = self._url(name)
         response = self._session.request("GET", url, headers=headers, is_stream=True)
-        if response.status_code == 404:
+        if response.status_code in (403, 404):
             self._must_exist()
-            # Some servers delete what a move replaces before they move: a second look is past that moment.
+            # Some servers delete what a move replaces before they move: a second look is past that moment.  Apache
+            # forbids (403) what goes between its own look and its opening it.
             response = self._session.request("GET", url, headers=headers, is_stream=True)
         if response.status_code == 404:
             raise Missing(where=self.url, name=name)

@@ -23,6 +23,8 @@ class Apache(Server):
 
     def command(self) -> list[str | Path]:
         directory = self.directory
+        # What a killed one leaves may be the number of some other process by now: then Apache would not start.
+        (directory / "pid").unlink(missing_ok=True)
         digest = base64.b64encode(hashlib.sha1(self.password.encode(), usedforsecurity=False).digest()).decode()
         (directory / "passwords").write_text(f"{self.user}:{{SHA}}{digest}\n")
         modules = "mpm_event authn_core authn_file authz_core authz_user auth_basic dav dav_fs setenvif mime"

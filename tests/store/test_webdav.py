@@ -116,6 +116,21 @@ def test_a_collection_that_somebody_else_makes_at_the_same_instant(spoiled: Webd
     assert [blob.name for blob in spoiled.within("data").list_below()] == ["00/name"]
 
 
+def test_what_goes_while_the_server_opens_it_is_missing_and_what_is_forbidden_is_refused(
+    spoiled: WebdavStore, spoiler: Spoiler
+) -> None:
+    """Apache forbids (403) to read what was deleted between its own look and its opening it."""
+    spoiler.answers["GET"] = (403, b"")
+    with pytest.raises(Missing):
+        spoiled.read_bytes("name")
+    spoiled.write_bytes("name", b"content")
+    spoiler.answers["GET"] = (403, b"")
+    assert spoiled.get_range("name", 1, 3) == b"ont"
+    spoiler.answers = Always(GET=(403, b""))
+    with pytest.raises(Refused):
+        spoiled.read_bytes("name")
+
+
 def test_failing_source_leaves_nothing(relay: Relay) -> None:
     store = webdav_store(relay)
     with pytest.raises(SourceFailed):
