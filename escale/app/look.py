@@ -28,7 +28,8 @@ class Look:
 
     `entries` by page and path; `untouchable`, `held`, `moved` and `now_ns` as in Local; `unseen`: beginnings of paths
     where the scan could not look; `has_unsettled`: whether files were left out because they had just been changed;
-    `replaced`: by paths of files and links what was deleted so that they could be there, and does not go with them.
+    `replaced`: by paths of files and links what was deleted so that they could be there, and does not go with them;
+    `unfolded`: what was agreed on as a file or link and is a directory now.
     """
 
     now_ns: int = 0
@@ -40,6 +41,7 @@ class Look:
     moved: frozenset[str] = frozenset()
     has_unsettled: bool = False
     replaced: dict[str, list[str]] = field(default_factory=dict)
+    unfolded: frozenset[str] = frozenset()
 
     def is_deleted(self, base: Base) -> bool:
         """Whether what was agreed on and is not here was deleted, as far as one can see."""
@@ -99,6 +101,41 @@ def guard_deletions(client: Client, found: Look, bases: Bases, guard: Guard) -> 
         found.held = frozenset(held.paths).union(path for path, entry in missing.items() if not entry.is_file)
         _tell_held(client, held, missing)
     found.replaced = _replaced(client, refused.union(missing), refused | found.held)
+    # Where rules choose files by name directories are no entries.
+    found.unfolded |= {path for path in missing if client.folder.directory(path) is not None}
+
+
+def unfolded(found: Look, bases: Bases) -> frozenset[str]:
+    """Files and links that were agreed on and are directories now."""
+    return frozenset(
+        path
+        for page, entries in found.entries.items()
+        for path, entry in entries.items()
+        if entry.kind is Kind.DIRECTORY and _is_leaf(bases.get(page, {}).get(path))
+    )
+
+
+def enclosed(client: Client, found: Look, page: str) -> dict[str, list[str]]:
+    """What lies in a directory that took the place of a file of another page, by the path of the directory."""
+    page_of = client.relay.format.page_of
+    inside: dict[str, list[str]] = {}
+    for path in found.entries.get(page, {}) if found.unfolded else ():
+        for above in found.unfolded.intersection(parents_of(path)):
+            if page_of(above) != page:
+                inside.setdefault(above, []).append(path)
+    return inside
+
+
+def wait_for_directories(client: Client, found: Look, local: Local, page: str) -> None:
+    """What lies in a directory that took the place of a file waits until the relay knows that the file went: whoever
+    read of both would have to keep both, and put the file beside the directory."""
+    waiting = []
+    for above, paths in enclosed(client, found, page).items():
+        if _is_leaf(client.contents.bases.get(client.relay.format.page_of(above), {}).get(above)):
+            waiting += [local.entries[path] for path in paths]
+    if waiting:
+        local.untouchable |= {entry.path for entry in waiting}
+        client.wait("queue", "goes when the relay knows of the directory in the place of a file", waiting)
 
 
 def wait_for_deletions(client: Client, found: Look, local: Local) -> None:
@@ -128,6 +165,11 @@ def adopt_relay(client: Client, found: Look, bases: Bases, is_another: bool) -> 
     _forget(client, bases, missing_from(found, bases))
     if is_another:
         _forget(client, bases, [path for page, known in bases.items() for path in _differing(found, page, known)])
+
+
+def _is_leaf(base: Base | None) -> bool:
+    """Whether a file or link was agreed on."""
+    return base is not None and base.entry.kind in (Kind.FILE, Kind.LINK)
 
 
 def _differing(found: Look, page: str, known: Mapping[str, Base]) -> list[str]:

@@ -30,7 +30,17 @@ from ..relay.push import awaited, push_page
 from ..relay.recover import recover_page
 from ..relay.relay import PageView, Survey
 from .connection import Connection
-from .look import Bases, Look, adopt_relay, guard_deletions, look, wait_for_deletions
+from .look import (
+    Bases,
+    Look,
+    adopt_relay,
+    enclosed,
+    guard_deletions,
+    look,
+    unfolded,
+    wait_for_deletions,
+    wait_for_directories,
+)
 from .presence import ADOPT_RELAY
 from .status import PassResult, PendingFile, SectionStatus
 from .summary import Summary
@@ -162,8 +172,9 @@ class SyncLoop:
             if not self._stopping.is_set() and (after := self._guarded(client, view, self._pull, found)):
                 pulled[page] = after
         room = Room() if self._quota is None else Room.of(self._quota, survey, client.relay.growth)
-        # What lies deeper goes first: whoever reads meanwhile finds no file where another file still has its directory.
-        for page in reversed(pulled):
+        # What lies deeper goes first: whoever reads meanwhile finds no file where another file still has its directory;
+        # but what lies where there was a file goes after that.
+        for page in sorted(pulled, key=lambda page: (not enclosed(client, found, page), page), reverse=True):
             state, local = pulled[page]
             if not self._stopping.is_set():
                 room = room.without(self._guarded(client, state.view, self._push, (state, local, room, found)) or 0)
@@ -179,6 +190,7 @@ class SyncLoop:
         presence.check(self._clock.now(), client.settings.deletion_memory_s)
         self._has_unsettled = found.has_unsettled
         client.contents = Contents(found.entries, self._bases)
+        found.unfolded = unfolded(found, self._bases)
         if self._adopting == ADOPT_RELAY:
             adopt_relay(client, found, self._bases, presence.is_another)
         elif client.settings.deletes:
@@ -262,6 +274,7 @@ class SyncLoop:
         before = client.tally.up_bytes
         if client.settings.mode.pushes:
             wait_for_deletions(client, found, local)
+            wait_for_directories(client, found, local, view.page)
             push_page(client, state, local, pullers, room, self._quota)
         _explain_lying(client, state, pullers)
         return client.tally.up_bytes - before

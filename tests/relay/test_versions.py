@@ -256,6 +256,40 @@ def test_a_file_in_the_place_of_a_directory_waits_until_what_was_in_that_is_dele
         world.close()
 
 
+@pytest.mark.parametrize("rules", [Rules(), Rules(include=("*.txt",))])
+def test_what_lies_in_the_place_of_a_file_waits_until_the_relay_knows_that_this_went(tmp_path, rules):
+    """GIVEN a file and what takes its place on two pages WHEN that of the file cannot be written for some passes THEN
+    the others keep the file, and nobody puts it beside the directory."""
+    world = World(tmp_path, levels=1)
+    try:
+        alice, bob = (world.machine(name, deletes=True) for name in ("alice", "bob"))
+        alice.rules = bob.rules = rules
+        alice.write("g.txt", b"a file")
+        world.settle()
+        before, page = bob.tree(), Format1(levels=1).page_of("g.txt")
+
+        def is_full(verb: str, name: str) -> None:
+            if verb == "put" and name.startswith(f"{page}.index."):
+                raise NoRelaySpace(where="the relay", reason="for this page")
+
+        alice.wrap = lambda store: HookedStore(store, before=is_full)
+        alice.stop()
+        (alice.folder / "g.txt").unlink()
+        alice.write("g.txt/h.txt", b"in its place")
+        for _ in range(3):
+            assert alice.sync().exit_code == 14
+            bob.sync()
+            assert "g.txt/h.txt" in [one.path for one in alice.loop.pending()]
+        assert bob.tree() == before
+        alice.wrap = lambda store: store
+        alice.stop()
+        assert alice.sync().exit_code == 0
+        bob.sync()
+        assert bob.files() == alice.files() == {"g.txt/h.txt": b"in its place"}, "in one pass"
+    finally:
+        world.close()
+
+
 def test_of_two_permissions_under_one_version_one_is_everywhere_in_the_end(world, pair):
     """GIVEN a relay that lost its memory WHEN somebody who never met a file has written it down with his permissions,
     under the version that the others know THEN all have the same in the end."""
