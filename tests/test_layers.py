@@ -25,7 +25,7 @@ LAYERS = [
 HOMES = {
     "time": ("clock",),
     "socket": ("net", "store", "app", "cli", "backup.machine"),
-    "threading": ("clock", "app", "net", "cli", "store.memory", "backup", "testing"),
+    "threading": ("clock", "app", "net", "cli", "store.memory", "store.s3_session", "backup", "testing"),
     "concurrent": (
         "app",
         "net",

@@ -107,7 +107,7 @@ class Repository:
 
     def another_connection(self) -> Objects:
         """To the same place, for another thread, which closes it."""
-        return Objects(self._open_store())
+        return Objects(self.objects.store.another() or self._open_store())
 
     def refresh(self) -> list[PeerError]:
         """Bring the catalog up to what the store has; returns what could not be read and is left out."""

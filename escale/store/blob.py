@@ -140,6 +140,14 @@ class BlobStore(ABC):
         nothing where there are no directories.  Every verb is NoSuchRelay if this store itself is not there.
         """
 
+    def another(self) -> BlobStore | None:
+        """This store once more, for another thread, where threads can share its connections.
+
+        None where they cannot: then another one has to be opened.  May be called by any thread.  Each is closed by
+        itself, and leaves the others as they are.
+        """
+        return None
+
     @abstractmethod
     def list_below(self) -> Iterator[BlobInfo]:
         """All blobs of all directories directly below this one, named "directory/blob", fresh, in no order.

@@ -45,8 +45,8 @@ PART = 8 * 1024 * 1024
 PARTS_IN_FLIGHT = 4
 """Uploads of parts at the same time: enough to fill a long line, few enough to keep in memory."""
 
-CONNECTIONS = max(PARTS_IN_FLIGHT + 2, READ_TOGETHER)
-"""That stay open between requests."""
+CONNECTIONS = READ_TOGETHER + 4 * (PARTS_IN_FLIGHT + 2)
+"""That stay open between requests, if so many were needed at once: for several threads that send parts or read."""
 
 PAGES_MAX = 500
 """Pages of a listing that we take, of a thousand names each; a relay has a handful of names for each of its pages."""
@@ -113,7 +113,7 @@ class S3Store(BlobStore):
             return take_part(pieces, told, self._size(answer), offset, length, self.url)
 
     def read_some(self, names: Sequence[str], size_max: int = BLOB_BYTES_MAX) -> Sequence[bytes | None]:
-        self._connected()  # Made here, it is one for all; the library lets threads share it.
+        self._connected()  # Made here, it is taken once only.
         with ThreadPoolExecutor(READ_TOGETHER, "read") as pool:
             return list(pool.map(self._read_or_none, names, repeat(size_max)))
 
@@ -163,6 +163,11 @@ class S3Store(BlobStore):
         inner._directory = f"{self._directory}{validate_directory(directory)}/"
         inner.url = f"{self.url}/{directory}"
         return inner
+
+    def another(self) -> S3Store:
+        other = copy(self)
+        other._session = self._session.another()
+        return other
 
     def list_below(self) -> Iterator[BlobInfo]:
         found = []

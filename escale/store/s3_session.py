@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from ..errors import ConfigError, SecretError, StoreError, Unreachable, UserError
 from .s3_words import translated
@@ -39,41 +41,51 @@ class Session:
         self._region = region
         self._verify = verify
         self._settings = chosen
+        self._shared = _Shared()
         self._client: S3Client | None = None
 
     def client(self, url: str) -> S3Client:
         """The library's client; `url` is what errors without a better place name."""
         if self._client is None:
-            import botocore.session
-            from botocore.config import Config
-            from botocore.handlers import add_expect_header
-
-            from .s3_answers import refuse_cut_answers
-
-            session = botocore.session.Session()
-            session.register_component("data_loader", _models())
-            access_key, secret_key, session_token = self._login
-            client: Any = session.create_client(
-                "s3",
-                endpoint_url=self._endpoint_url,
-                region_name=self._region,
-                aws_access_key_id=access_key,
-                aws_secret_access_key=secret_key,
-                aws_session_token=session_token,
-                verify=self._verify,
-                config=Config(**self._settings),
-            )
-            # Asking before each part whether it is welcome would cost a round trip a part.
-            client.meta.events.unregister("before-call.s3", add_expect_header)
-            refuse_cut_answers(client, self._endpoint_url or url)
-            self._client = cast("S3Client", client)
+            self._client = self._shared.take(lambda: self._made(url))
         return self._client
 
+    def another(self) -> Self:
+        """For another thread, with the same client, which the library lets threads share."""
+        session = copy(self)
+        session._client = None
+        return session
+
     def close(self) -> None:
-        """Close all connections; the next verb makes others."""
+        """Close all connections that nobody else shares; the next verb makes others."""
         if self._client is not None:
-            self._client.close()
             self._client = None
+            self._shared.give_back()
+
+    def _made(self, url: str) -> S3Client:
+        import botocore.session
+        from botocore.config import Config
+        from botocore.handlers import add_expect_header
+
+        from .s3_answers import refuse_cut_answers
+
+        session = botocore.session.Session()
+        session.register_component("data_loader", _models())
+        access_key, secret_key, session_token = self._login
+        client: Any = session.create_client(
+            "s3",
+            endpoint_url=self._endpoint_url,
+            region_name=self._region,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+            aws_session_token=session_token,
+            verify=self._verify,
+            config=Config(**self._settings),
+        )
+        # Asking before each part whether it is welcome would cost a round trip a part.
+        client.meta.events.unregister("before-call.s3", add_expect_header)
+        refuse_cut_answers(client, self._endpoint_url or url)
+        return cast("S3Client", client)
 
     @contextmanager
     def errors(self, url: str, name: str | None) -> Iterator[None]:
@@ -102,6 +114,29 @@ class Session:
             must_be_trusted(url, error)
             reason = str(error).partition("\n")[0]
             raise Unreachable(where=self._endpoint_url or url, reason=reason) from error
+
+
+class _Shared:
+    """One client for several sessions, from the first who takes it until the last has given it back."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._client: S3Client | None = None
+        self._takers = 0
+
+    def take(self, make: Callable[[], S3Client]) -> S3Client:
+        with self._lock:
+            if self._client is None:
+                self._client = make()
+            self._takers += 1
+            return self._client
+
+    def give_back(self) -> None:
+        with self._lock:
+            self._takers -= 1
+            if self._client is not None and not self._takers:
+                self._client.close()
+                self._client = None
 
 
 @cache

@@ -61,6 +61,15 @@ class WrapperStore(BlobStore):
         store.url = store.inner.url
         return store
 
+    def another(self) -> Self | None:
+        """The same wrapper around another one of the inner store; whatever else it holds is shared."""
+        inner = self.inner.another()
+        if inner is None:
+            return None
+        store = copy(self)
+        store.inner = inner
+        return store
+
     def list_below(self) -> Iterator[BlobInfo]:
         return self.inner.list_below()
 

@@ -25,7 +25,7 @@ from functools import partial
 from ..errors import Missing, NoSuchRelay, Refused, Unreachable
 from ..store.blob import READ_TOGETHER, TEMPORARY, BlobStore
 from ..stream import PIECE
-from .contracts_below import DirectoriesContract
+from .contracts_below import PARALLEL, DirectoriesContract
 from .contracts_below import OpenStore as OpenStore
 from .expectations import MIB as MIB
 from .expectations import Background, SourceFailed, close, info
@@ -259,6 +259,27 @@ class BlobStoreContract(DirectoriesContract):
         assert store.read_bytes("name") == b"content"
         store.close()
         assert [blob.name for blob in store.list()] == ["name"]
+
+    def test_threads_use_one_another_and_close_it(self, open_store: OpenStore) -> None:
+        first = open_store()
+        first.write_bytes("first", b"content")
+
+        def work(number: int) -> None:
+            store = first.another() or open_store()
+            for round_number in range(4):
+                name = f"name-{number}-{round_number}"
+                store.write_bytes(name, name.encode())
+                assert store.read_some([name, "absent"]) == [name.encode(), None]
+                store.close()
+
+        workers = [Background(partial(work, number)) for number in range(PARALLEL)]
+        for worker in workers:
+            assert first.read_bytes("first") == b"content"
+            worker.join()
+        last = first.another() or open_store()
+        first.close()
+        assert len([*last.list("name-")]) == 4 * PARALLEL
+        close(last)
 
     def test_readers_see_whole_blobs_during_overwrites(self, open_store: OpenStore) -> None:
         contents = [bytes([number]) * (400_000 + 50_000 * number) for number in range(4)]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 from botocore.loaders import JSONFileLoader
+from botocore.session import Session
 
 from escale.errors import ConfigError, NoRelaySpace, NoSuchRelay, SecretError, TooLarge, Unreachable
 from escale.store.s3 import PART, S3Store
@@ -73,6 +78,44 @@ def test_another_store_does_not_read_the_description_of_the_protocol_again(
     with s3_store(relay) as second:
         assert list(second.list()) == []
     assert [path for path in read if "/s3/" in path] == []
+
+
+def test_threads_share_a_client_that_is_closed_with_the_last_of_them(
+    store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+    make, close = Session.create_client, BaseClient.close
+
+    def noted_make(self: Session, *args: Any, **more: Any) -> Any:
+        happened.append("made")
+        return make(self, *args, **more)
+
+    def noted_close(self: BaseClient) -> None:
+        happened.append("closed")
+        close(self)
+
+    monkeypatch.setattr(Session, "create_client", noted_make)
+    monkeypatch.setattr(BaseClient, "close", noted_close)
+    stores = [store, *(store.another() for _ in range(7))]
+    start = threading.Barrier(len(stores))
+
+    def write(number: int) -> None:
+        start.wait(60)
+        stores[number].write_bytes(f"name-{number}", b"content")
+
+    with ThreadPoolExecutor(len(stores)) as pool:
+        [*pool.map(write, range(len(stores)))]
+    assert len([*store.list()]) == len(stores)
+    for each in stores[:-1]:
+        each.close()
+        each.close()
+    assert stores[-1].read_bytes("name-0") == b"content"
+    assert happened == ["made"]
+    stores[-1].close()
+    assert happened == ["made", "closed"]
+    assert store.read_bytes("name-7") == b"content"
+    assert happened == ["made", "closed", "made"]
+    store.close()
 
 
 def test_small_blob_is_one_request(spoiled: S3Store, spoiler: Spoiler) -> None:

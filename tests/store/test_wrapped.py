@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,6 +36,16 @@ class Failing:
             if self.left:
                 self.left -= 1
                 raise self.error
+
+
+class Shared(HookedStore):
+    """One that threads may share."""
+
+    def __init__(self, failing: Failing) -> None:
+        super().__init__(MemoryStore(), before=failing)
+
+    def another(self) -> BlobStore:
+        return copy(self)
 
 
 VERBS: dict[str, Callable[[BlobStore], object]] = {
@@ -117,6 +128,19 @@ class TestRetrying:
         failing, clock = Failing(verb, ATTEMPTS - 1), SimClock()
         VERBS[verb](retrying(HookedStore(memory, before=failing), clock).within("data"))
         assert failing.calls == ATTEMPTS
+
+    def test_tries_again_for_another_thread(self) -> None:
+        failing = Failing("get", ATTEMPTS - 1)
+        store = retrying(Shared(failing))
+        store.write_bytes("name", b"content")
+        another = store.another()
+        assert another is not None
+        assert another.read_bytes("name") == b"content"
+        assert failing.calls == ATTEMPTS
+        assert another is not store
+
+    def test_where_threads_cannot_share_there_is_no_other(self, memory: MemoryStore) -> None:
+        assert retrying(memory).another() is None
 
     def test_some_are_read_again_if_one_of_them_breaks_off(self, memory: MemoryStore) -> None:
         memory.write_bytes("second", b"two")
