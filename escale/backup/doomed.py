@@ -11,11 +11,12 @@ about to go is either seen to be marked, or not seen at all.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 
 from ..clock import Clock
-from ..errors import Missing, NoSuchRelay, PeerError
-from ..store.blob import BlobStore
+from ..errors import NoSuchRelay, PeerError
+from ..store.blob import BlobStore, read_many
 from .repository import Repository
 
 GRACE_S = 72 * 3600.0
@@ -39,12 +40,15 @@ class Doomed:
         self._store = _store(repository)
         self._clock = clock
 
-    def ages(self, store_now: float) -> Mapping[str, float]:
+    def ages(self, store_now: float = math.inf) -> Mapping[str, float]:
         """Seconds since each was marked, by the store's clock and by our own: the less of both, as far as it is told.
 
-        Below zero for a mark from the future: one of the clocks is wrong, and nobody knows its age.
+        Below zero for a mark from the future: one of the clocks is wrong, and nobody knows its age.  Who does not know
+        the time by the store's clock is told those by our own, which are no less than the others.
         """
-        return {pack: min(self._ages(pack, mtime, store_now)) for pack, mtime in _marks(self._store).items()}
+        marks = _marks(self._store)
+        found = read_many(self._store, [*marks], _MARK_BYTES_MAX)
+        return {pack: min(self._ages(pack, sealed, marks[pack], store_now)) for pack, sealed in found}
 
     def mark(self, pack: str) -> None:
         """From now on nobody relies on the pack; marked again, its time begins anew."""
@@ -55,12 +59,11 @@ class Doomed:
         """Somebody needs it, or it is gone; no error if it is not marked."""
         self._store.delete(pack)
 
-    def _ages(self, pack: str, mtime: float | None, store_now: float) -> list[float]:
+    def _ages(self, pack: str, sealed: bytes | None, mtime: float | None, store_now: float) -> list[float]:
         ages = [] if mtime is None else [store_now - mtime]
         try:
-            sealed = self._store.read_bytes(pack, _MARK_BYTES_MAX)
-            ages.append(self._clock.now() - float(json.loads(self._master.open(sealed, pack))["time"]))
-        except (PeerError, Missing, ValueError, KeyError, TypeError):
+            ages.append(self._clock.now() - float(json.loads(self._master.open(sealed or b"", pack))["time"]))
+        except (PeerError, ValueError, KeyError, TypeError):
             # Not one of ours, or damaged: it is marked anew, which takes longer and hurts nobody.
             ages.append(-1.0)
         return ages

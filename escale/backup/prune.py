@@ -220,7 +220,10 @@ class Prune:
     def sweep(self) -> Pruned:
         """Delete what was marked long enough ago, unless it is needed by now; and uploads that nobody will finish."""
         self._done.swept += sweep_remnants(self._repository.objects, self._grace_s, self._clock.now())
-        if not doomed(self._repository):
+        ages = self._doomed.ages()
+        if all(0 <= age < self._grace_s for age in ages.values()):
+            # Nothing to do that somebody has to be alone for.
+            self._done.waiting += len(ages)
             return self._done
         with self._held(exclusive=True) as lock, Fetch(self._repository, self._connections, RANGE_BYTES) as fetch:
             old = self._old_marks(lock)

@@ -232,6 +232,24 @@ def test_deleting_waits_until_nobody_is_at_work(tmp_path):
     assert prune(place).deleted
 
 
+def test_nobody_has_to_be_alone_for_marks_that_are_not_old_enough(tmp_path):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1)
+    first = place.save(folder).snapshot
+    fill(folder, 2)
+    place.save(folder)
+    drop(place, first)
+    marked = prune(place).marked
+    place.clock.advance(GRACE_S - 3600)
+    other = Machine("forge", "bob", 1000, 1000, 4242)
+    with locked(place.repository(), other, place.clock, exclusive=False):
+        claims: list[str] = []
+        place.after = lambda verb, name: claims.append(name) if (verb, name[:6]) == ("put", "locks/") else None
+        done = prune(place)
+    assert (done.waiting, done.deleted, len(claims)) == (len(marked), {}, 1)
+    assert marked
+
+
 @pytest.mark.parametrize("what", ["snapshots", "index", "data"])
 @pytest.mark.parametrize("how", ["gone", "cut", "flipped"])
 def test_nothing_goes_while_something_cannot_be_read(tmp_path, what, how):

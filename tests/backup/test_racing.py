@@ -55,7 +55,7 @@ def without_looking_again() -> Iterator[None]:
 @contextmanager
 def without_grace() -> Iterator[None]:
     """What was marked goes at once."""
-    with patch.object(Doomed, "ages", lambda self, now: dict.fromkeys(_marked(self), 1e9)):
+    with patch.object(Doomed, "ages", lambda self, store_now=0.0: dict.fromkeys(_marked(self), 1e9)):
         yield
 
 
