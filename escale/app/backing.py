@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 from ..backup.locks import RepositoryLock, locked
@@ -265,13 +265,9 @@ class BackupLoop:
             return
         machine = Machine.this()
         try:
-            repository = self._vault.open()
-            try:
-                repository.refresh()
+            with closing(self._vault.open()) as repository:
                 plan = plan_tidying(self._vault, repository, machine, self._clock)
                 done = tidy(self._vault, repository, plan, machine, self._clock, is_approved=False, report=self._tidied)
-            finally:
-                repository.close()
         except EscaleError as error:
             self._tell_error(error)
             return

@@ -16,7 +16,6 @@ from itertools import islice
 from ..errors import Corrupt, EscaleError, Missing, NoSuchRelay, PeerError
 from .audit import NOTICES, audit
 from .chunks import PARAMETERS
-from .config import Config
 from .fetch import Fetch
 from .heads import Heads
 from .keys import KeyFile
@@ -127,17 +126,14 @@ class Check:
         self._tell()
         self._report(progress)
 
-    # --- config and keys
+    # --- keys and parameters
 
     def _identity(self) -> None:
-        objects, where = self._repository.objects, f"{self._repository.objects.url}/config"
-        try:
-            config = Config.decode(self._repository.master.open(objects.read_config(), where), where)
-            if config.id != self._repository.config.id:
-                self._done.damage.append(Damage(Corrupt(where=where, reason="it is that of another repository")))
-        except (PeerError, Missing) as error:
-            self._done.damage.append(Damage(error))
+        objects = self._repository.objects
         for blob in objects.list(Kind.KEY):
+            if blob.name == self._repository.key:
+                # It was read to open the repository, and the config with it.
+                continue
             try:
                 KeyFile.decode(objects.read(Kind.KEY, blob.name), objects.where(Kind.KEY, blob.name))
             except (PeerError, Missing) as error:

@@ -58,17 +58,16 @@ class Forgetting:
 
 def trusted(repository: Repository, snapshots: Iterable[Snapshot], heads: Heads | None) -> dict[str, int]:
     """The versions that a client known here signed for its own machine, with the time at which the store received each,
-    in nanoseconds; without those that say to be of quite another time.
+    in nanoseconds; without those that say to be of quite another time.  `snapshots` as they were read last.
 
     Whoever has the repository's key can write a version of any machine and any day; but not when it is received.  Where
     nobody signs, or the store tells no times, that much is not known.
     """
-    received = {blob.name: blob.mtime for blob in repository.objects.list(Kind.SNAPSHOT)}
     snapshots = [*snapshots]
     strange = {one.id for one in unsigned(_known(heads), snapshots)} if heads is not None else set()
     times = {}
     for snapshot in snapshots:
-        mtime = received.get(snapshot.id)
+        mtime = repository.received[snapshot.id]
         time = snapshot.time_ns / 1e9 if mtime is None else mtime
         if snapshot.id not in strange and -CLOCKS_S <= time - snapshot.time_ns / 1e9 <= RUN_S:
             times[snapshot.id] = snapshot.time_ns if mtime is None else round(mtime * 1e9)

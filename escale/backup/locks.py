@@ -8,7 +8,7 @@ safe without any lock; removing is not, so `exclusive` is for that.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
@@ -153,8 +153,10 @@ def locked(repository: Repository, machine: Machine, clock: Clock, *, exclusive:
 
 def others_since(repository: Repository, machine: Machine, clock: Clock, ours: RepositoryLock) -> float:
     """Since when, by the store's clock, others have been at work; the time of our own lock if there are none."""
-    since = ours.store_now()
-    for blob, claim in _claims(repository, ours.name):
+    listed = [*repository.objects.list(Kind.LOCK)]
+    own = next((blob.mtime for blob in listed if blob.name == ours.name), None)
+    since = clock.now() if own is None else own
+    for blob, claim in _claims(repository, listed, ours.name):
         if claim is None or claim.is_stale(_now_ns(clock), machine):
             continue
         # The store's clock was read by whoever renewed the lock, as was his own.
@@ -165,7 +167,7 @@ def others_since(repository: Repository, machine: Machine, clock: Clock, ours: R
 
 
 def _look(repository: Repository, machine: Machine, clock: Clock, exclusive: bool, ours: str) -> None:
-    for blob, claim in _claims(repository, ours):
+    for blob, claim in _claims(repository, [*repository.objects.list(Kind.LOCK)], ours):
         if claim is None:
             # Nobody can tell whose it is; by its age it may still be somebody's.
             if _is_old(blob, clock):
@@ -193,9 +195,9 @@ def _remove_stale(repository: Repository, name: str) -> None:
         repository.objects.delete(Kind.LOCK, name)
 
 
-def _claims(repository: Repository, ours: str) -> Iterator[tuple[BlobInfo, Claim | None]]:
-    """All locks but ours, with what they say; None for what does not open, or says something else."""
-    for blob in list(repository.objects.list(Kind.LOCK)):
+def _claims(repository: Repository, listed: Iterable[BlobInfo], ours: str) -> Iterator[tuple[BlobInfo, Claim | None]]:
+    """The locks that were listed, but ours, with what they say; None for what does not open, or says something else."""
+    for blob in listed:
         if blob.name == ours:
             continue
         try:

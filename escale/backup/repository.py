@@ -58,16 +58,26 @@ class Repository:
     """
 
     def __init__(
-        self, objects: Objects, master: MasterKey, config: Config, catalog: Catalog, open_store: Callable[[], BlobStore]
+        self,
+        objects: Objects,
+        master: MasterKey,
+        config: Config,
+        catalog: Catalog,
+        open_store: Callable[[], BlobStore],
+        key: str = "",
     ) -> None:
+        """`key`: the name of the key file that opened it, "" if none did."""
         self.objects = objects
         self.master = master
         self.config = config
+        self.key = key
         self.catalog = catalog
         self.missing: set[str] = set()
         """Packs that index files list and that are not there, or not whole: what they hold is to be stored again."""
         self.indices: dict[str, int] = {}
         """The bytes of each index file, as `refresh` found them."""
+        self.received: dict[str, float | None] = {}
+        """When the store received each version, as `snapshots` found them; None where it does not tell."""
         self._open_store = open_store
         self._tools = _Tools(master)
 
@@ -80,7 +90,7 @@ class Repository:
         # The key before the config: a config that nobody can open would keep everybody out for ever.  Somebody may
         # have died between the two; a second key that opens with the same password would be taken for the right one.
         left = next(_masters(objects, password), None)
-        master = left or MasterKey.generate()
+        master = left[1] if left else MasterKey.generate()
         key = "" if left else objects.write(Kind.KEY, lock_away(master, password, machine, now).encode())
         if not objects.write_config(master.seal(config.encode())):
             if key:
@@ -96,9 +106,9 @@ class Repository:
             sealed = objects.read_config()
         except Missing as error:
             raise NoRepository(where=objects.url) from error
-        master, clear = _unlocked(objects, password, sealed)
+        key, master, clear = _unlocked(objects, password, sealed)
         config = Config.decode(clear, f"{objects.url}/config")
-        return cls(objects, master, config, Catalog(_catalog_path(cache, config)), open_store)
+        return cls(objects, master, config, Catalog(_catalog_path(cache, config)), open_store, key)
 
     def close(self) -> None:
         """Let go of the connection and of the catalog."""
@@ -201,8 +211,8 @@ class Repository:
 
     def snapshots(self) -> Iterator[Snapshot | PeerError]:
         """All versions, in no order; in the place of those that are damaged, what is wrong with them."""
-        names = [blob.name for blob in self.objects.list(Kind.SNAPSHOT)]
-        for name, data in self.objects.read_many(Kind.SNAPSHOT, names):
+        self.received = {blob.name: blob.mtime for blob in self.objects.list(Kind.SNAPSHOT)}
+        for name, data in self.objects.read_many(Kind.SNAPSHOT, [*self.received]):
             try:
                 clear = self._unpacked(Kind.SNAPSHOT, name, data)
                 yield Snapshot.decode(clear, name, self.objects.where(Kind.SNAPSHOT, name))
@@ -220,19 +230,19 @@ class Repository:
         return self.objects.write(Kind.KEY, lock_away(self.master, password, machine, now).encode())
 
 
-def _unlocked(objects: Objects, password: str, sealed: bytes) -> tuple[MasterKey, bytes]:
-    """The key of this password that opens the config, and the config in the clear."""
+def _unlocked(objects: Objects, password: str, sealed: bytes) -> tuple[str, MasterKey, bytes]:
+    """The key of this password that opens the config, after the name of its file, and the config in the clear."""
     last: PeerError | None = None
-    for master in _masters(objects, password):
+    for name, master in _masters(objects, password):
         try:
-            return master, master.open(sealed, f"{objects.url}/config")
+            return name, master, master.open(sealed, f"{objects.url}/config")
         except PeerError as error:
             last = error
     raise last or WrongPassword(where=objects.url)
 
 
-def _masters(objects: Objects, password: str) -> Iterator[MasterKey]:
-    """What opens with this password; Corrupt at the end if a key file is damaged and none did."""
+def _masters(objects: Objects, password: str) -> Iterator[tuple[str, MasterKey]]:
+    """What opens with this password, by key file; Corrupt at the end if a key file is damaged and none did."""
     damaged: PeerError | None = None
     has_any = False
     for blob in objects.list(Kind.KEY):
@@ -244,7 +254,7 @@ def _masters(objects: Objects, password: str) -> Iterator[MasterKey]:
             continue
         if master is not None:
             has_any = True
-            yield master
+            yield blob.name, master
     if damaged is not None and not has_any:
         raise damaged
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 
 from ..app.tidying import plan_tidying, progress_of, tidy
@@ -28,24 +27,13 @@ PATHS_MAX = 20
 """Paths named for one damage on a screen; --json has all."""
 
 
-@contextmanager
-def opened(vault: Vault) -> Iterator[Repository]:
-    """The repository, with its catalog up to date as far as it can be."""
-    repository = vault.open()
-    try:
-        repository.refresh()
-        yield repository
-    finally:
-        repository.close()
-
-
 # -- prune
 
 
 def prune(session: Session, vault: Vault) -> int:
     """Forget what no rule keeps, then let go of what no version needs; 3 if damage forbids it."""
     machine = Machine.this()
-    with opened(vault) as repository:
+    with closing(vault.open()) as repository:
         plan = plan_tidying(vault, repository, machine, session.clock, session.options.host)
         _show_plan(session, vault, plan)
         if session.options.dry_run:
@@ -131,7 +119,7 @@ def check(session: Session, vault: Vault, screen: Screen) -> int:
     machine, options = Machine.this(), session.options
     if options.repair:
         vault.must_delete()
-    with opened(vault) as repository:
+    with closing(vault.open()) as repository:
         done = _checked(session, vault, repository, machine, screen)
         if options.repair and not done.is_sound:
             repaired = Repair(repository, machine, session.clock).run(done.salvage)

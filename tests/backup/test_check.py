@@ -17,12 +17,13 @@ from escale.backup.objects import Kind
 from escale.backup.pack import BlobKind
 from escale.backup.prune import Prune
 from escale.backup.repair import Repair, Repaired
-from escale.backup.repository import Repository
+from escale.backup.repository import NoRepository, Repository
 from escale.backup.restore import Restore
 from escale.backup.snapshot import Snapshot
 from escale.backup.versions import Versions
 from escale.backup.writer import Writer
-from escale.errors import EscaleError
+from escale.errors import Corrupt, EscaleError
+from escale.store.memory import MemoryStore
 from escale.testing.faults import Crash
 
 from .places import MACHINE, Place, dies_at
@@ -99,6 +100,10 @@ def test_every_object_in_turn_is_named_and_restores_nothing_wrong(folder, tmp_pa
     for number, name in enumerate(sorted(sound)):
         place.blobs = dict(sound)
         place.damage(name, how)
+        if name == "config":
+            with pytest.raises((NoRepository, Corrupt)):
+                Repository.open(place.store, "another", None)
+            continue
         checked = check(place)
         told = named(checked)
         base = name.rpartition("/")[2]
@@ -120,6 +125,20 @@ def test_every_object_in_turn_is_named_and_restores_nothing_wrong(folder, tmp_pa
             assert all(whole[path] == data for path, data in back.items()), name
             files = {path for path in whole if whole[path]}
             assert missing or files <= back.keys() or name == f"snapshots/{snapshot.id}"
+
+
+def test_what_opened_the_repository_is_not_read_again(folder, monkeypatch):
+    place = made()
+    place.save(folder)
+    ours, theirs = (place.repository().add_key(word, MACHINE, place.clock.now()) for word in ("ours", "theirs"))
+    repository = Repository.open(place.store, "ours", None)
+    assert repository.key == ours
+    read: list[str] = []
+    original = MemoryStore.get
+    monkeypatch.setattr(MemoryStore, "get", lambda self, name: [read.append(self._key(name)), original(self, name)][1])
+    assert Check(repository).run().is_sound
+    assert f"keys/{theirs}" in read
+    assert not {"config", f"keys/{ours}"} & {*read}
 
 
 def test_damage_says_which_files_of_which_versions_it_touches(folder):
@@ -160,7 +179,8 @@ def test_damage_that_touches_nothing_says_so(folder):
 
 
 def objects(place: Place) -> list[str]:
-    return [name for name in sorted(place.blobs) if not name.startswith("x-escale/")]
+    """But the config, without which nobody comes as far as checking."""
+    return [name for name in sorted(place.blobs) if not name.startswith("x-escale/") and name != "config"]
 
 
 def test_two_objects_that_changed_places_are_both_named(folder, tmp_path):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from escale.backup.doomed import Doomed
+from escale.backup.forget import trusted
 from escale.backup.heads import Heads
+from escale.backup.locks import locked, others_since
 from escale.backup.objects import Kind
 from escale.backup.snapshot import Snapshot
+from escale.backup.versions import Versions
 from escale.errors import Corrupt, Missing
 from escale.store.blob import BLOB_BYTES_MAX, READ_TOGETHER
 from escale.store.memory import MemoryStore
@@ -53,6 +58,23 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return made
 
 
+@pytest.fixture
+def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was listed, or asked for by name."""
+    made: list[str] = []
+    for verb in ("list", "info"):
+        original = getattr(MemoryStore, verb)
+
+        def noted(
+            self: MemoryStore, name: str = "", verb: str = verb, original: Callable[..., Any] = original
+        ) -> object:
+            made.append(f"{verb} {self._directory}")
+            return original(self, name)
+
+        monkeypatch.setattr(MemoryStore, verb, noted)
+    return made
+
+
 def test_a_new_machine_reads_several_index_files_at_a_time(place, turns):
     assert place.repository().refresh() == []
     assert (len(turns), sum(turns)) == (TURNS, VERSIONS)
@@ -67,6 +89,29 @@ def test_versions_are_read_several_at_a_time(place, turns):
 def test_heads_are_read_several_at_a_time(place, turns, tmp_path):
     heads, damaged = Heads(place.repository(), MACHINE, place.clock, tmp_path / "other").read()
     assert (len(turns), sum(turns), len(heads), damaged) == (TURNS, VERSIONS, VERSIONS, [])
+
+
+def test_marks_are_read_several_at_a_time(place, turns):
+    marks = Doomed(place.repository(), place.clock)
+    for pack in place.names("data"):
+        marks.mark(pack.rpartition("/")[2])
+    count = len(place.names("data"))
+    assert len(marks.ages(place.clock.now())) == count > READ_TOGETHER
+    assert (len(turns), sum(turns)) == (-(-count // READ_TOGETHER), count)
+
+
+def test_versions_are_listed_once_to_choose_those_that_go(place, questions):
+    repository = place.repository()
+    versions = Versions(repository).all()
+    assert len(trusted(repository, versions, None)) == VERSIONS
+    assert questions == ["list snapshots/"]
+
+
+def test_since_when_others_are_at_work_is_one_question(place, questions):
+    with locked(place.repository(), MACHINE, place.clock, exclusive=False) as lock:
+        questions.clear()
+        assert others_since(place.repository(), MACHINE, place.clock, lock) == place.blobs[f"locks/{lock.name}"][1]
+    assert questions == ["list locks/"]
 
 
 @pytest.mark.parametrize("kind", [Kind.INDEX, Kind.SNAPSHOT])
