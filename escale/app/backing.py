@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from ..backup.locks import RepositoryLock, locked
 from ..backup.machine import Machine
-from ..backup.objects import Kind
 from ..backup.progress import Progress as Looked
 from ..backup.repository import Repository
 from ..backup.save import Save, Saved
@@ -224,7 +223,7 @@ class BackupLoop:
             version=saved.snapshot.id,
             begun=saved.snapshot.time_ns / 1e9,
             ended=self._clock.now(),
-            versions=sum(1 for _ in repository.objects.list(Kind.SNAPSHOT)),
+            versions=len({*repository.received, saved.snapshot.id}),
             unread=len(saved.unreadable),
             files=saved.counts.files,
         )
@@ -322,10 +321,9 @@ class _Stopped(Exception):
 
 def former_version(repository: Repository, known: str, machine: Machine, vault: Vault) -> Snapshot | None:
     """The last version of the same paths by this machine, to compare with: the one we remember, if it is there."""
-    if known:
+    if known and known in repository.snapshot_names():
         try:
-            clear = repository.read_unpacked(Kind.SNAPSHOT, known)
-            return Snapshot.decode(clear, known, repository.objects.where(Kind.SNAPSHOT, known))
+            return repository.snapshot(known)
         except (Missing, PeerError):
             pass  # It was forgotten, or it is damaged: then another one.
     mine = [version for version in Versions(repository).all() if vault.is_of_section(version, machine)]

@@ -139,7 +139,7 @@ class Check:
             except (PeerError, Missing) as error:
                 self._done.damage.append(Damage(error))
         try:
-            # Whoever saves next writes it anew, with what the repository was made with.
+            # Whoever saves new content next writes it anew, with what the repository was made with.
             sealed = objects.store.within(EXTRA).read_bytes(PARAMETERS)
             self._repository.master.open(sealed, f"{objects.url}/{EXTRA}/{PARAMETERS}")
         except (Missing, NoSuchRelay):

@@ -32,6 +32,8 @@ RAW_BYTES_MAX = 512 << 20
 LISTINGS = 3
 """Of index files, where somebody replaces them while they are read; a prune does so once."""
 
+_WRITTEN = "version that was written last"
+
 _COMPRESSED = b"\x02"
 LEVEL = 3
 """Of zstd: measured, 1 saves no time that is noticed beside sealing and storing, more than 6 never pays."""
@@ -77,7 +79,7 @@ class Repository:
         self.indices: dict[str, int] = {}
         """The bytes of each index file, as `refresh` found them."""
         self.received: dict[str, float | None] = {}
-        """When the store received each version, as `snapshots` found them; None where it does not tell."""
+        """When the store received each version, as it was listed last; None where it does not tell."""
         self._open_store = open_store
         self._tools = _Tools(master)
 
@@ -209,10 +211,20 @@ class Repository:
         compressed = zstandard.ZstdCompressor(level=LEVEL).compress(clear)
         return (objects or self.objects).write(kind, self.master.seal(_COMPRESSED + compressed))
 
+    def snapshot_names(self) -> list[str]:
+        """Those of the versions that are there now."""
+        self.received = {blob.name: blob.mtime for blob in self.objects.list(Kind.SNAPSHOT)}
+        return [*self.received]
+
+    def snapshot(self, name: str) -> Snapshot:
+        """One version that is there; Missing, or PeerError if it is damaged.  One that is remembered is not read."""
+        noted, _, text = self.catalog.noted(_WRITTEN).partition(" ")
+        clear = text.encode() if noted == name else self.read_unpacked(Kind.SNAPSHOT, name)
+        return Snapshot.decode(clear, name, self.objects.where(Kind.SNAPSHOT, name))
+
     def snapshots(self) -> Iterator[Snapshot | PeerError]:
         """All versions, in no order; in the place of those that are damaged, what is wrong with them."""
-        self.received = {blob.name: blob.mtime for blob in self.objects.list(Kind.SNAPSHOT)}
-        for name, data in self.objects.read_many(Kind.SNAPSHOT, [*self.received]):
+        for name, data in self.objects.read_many(Kind.SNAPSHOT, self.snapshot_names()):
             try:
                 clear = self._unpacked(Kind.SNAPSHOT, name, data)
                 yield Snapshot.decode(clear, name, self.objects.where(Kind.SNAPSHOT, name))
@@ -224,6 +236,10 @@ class Repository:
     def write_snapshot(self, snapshot: Snapshot) -> Snapshot:
         """Store a version; it exists from now on."""
         return snapshot.named(self.write_unpacked(Kind.SNAPSHOT, snapshot.encode()))
+
+    def remember_snapshot(self, snapshot: Snapshot) -> None:
+        """A version that was written need not be read by the next who asks for it here."""
+        self.catalog.note(_WRITTEN, f"{snapshot.id} {snapshot.encode().decode()}")
 
     def add_key(self, password: str, machine: Machine, now: float) -> str:
         """One more password; returns the name of its key file."""

@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 
 from .. import __version__
 from ..clock import Clock
@@ -100,6 +101,7 @@ class Save:
         walk, tree = self._proven(paths, excludes, parent, report, damaged)
         snapshot = self._written(self._snapshot(tree, begun_ns, paths, parent, tags, walk.counts))
         self._repository.catalog.note(whole(paths), tree)
+        self._repository.remember_snapshot(snapshot)
         told = tuple(one for one in damaged if not isinstance(one, Withdrawn))
         return Saved(snapshot, walk.counts, tuple(walk.changed), tuple(walk.unread), told)
 
@@ -112,7 +114,7 @@ class Save:
         damaged: list[EscaleError],
     ) -> tuple[Walk, str]:
         """Everything stored and seen to be there; what was not goes to `damaged`."""
-        chunker = self._chunker or chunker_of(self._repository, paths)
+        chunker = cache(lambda: self._chunker or chunker_of(self._repository, paths))
         news: list[EscaleError] = []
         for _ in range(ROUNDS):
             walk = Walk(self._repository, self._writer, chunker, self._proof, excludes, parent, report)

@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import BinaryIO
 
 import zstandard
@@ -109,7 +110,8 @@ def try_saving(
     proof = Proof(repository, now)
     damaged = proof.look()
     tally = Tally(repository)
-    walk = Walk(repository, tally, chunker_of(repository, paths), proof, excludes, parent, report)
+    chunker = cache(lambda: chunker_of(repository, paths))
+    walk = Walk(repository, tally, chunker, proof, excludes, parent, report)
     walk.run(paths)
     told = tuple(one for one in (*damaged, *walk.damaged) if not isinstance(one, Withdrawn))
     amounts = (tally.bytes_new, tally.bytes_stored)

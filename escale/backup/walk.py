@@ -90,13 +90,16 @@ class _Directory:
 
 
 class Walk:
-    """One pass; `counts`, `changed`, `unread` and `damaged` tell afterwards what it met."""
+    """One pass; `counts`, `changed`, `unread` and `damaged` tell afterwards what it met.
+
+    `chunker` is called as soon as there is something to cut: where nothing has changed nobody asks the store for it.
+    """
 
     def __init__(
         self,
         repository: Repository,
         writer: Sink,
-        chunker: Chunker,
+        chunker: Callable[[], Chunker],
         proof: Proof,
         excludes: Excludes | None,
         parent: Snapshot | None,
@@ -338,13 +341,13 @@ class Walk:
         return content, size
 
     def _store(self, source: SourceFile, path: str) -> tuple[tuple[str, ...], int]:
-        if source.status.st_size <= self._chunker.least:
+        if source.status.st_size <= self._chunker().least:
             data = source.whole()
             self.counts.bytes_read += len(data)
             return ((self._writer.add(BlobKind.DATA, data),) if data else ()), len(data)
         ids: list[str] = []
         size, told, last = 0, 0, b""
-        for piece in self._chunker.cut(source.content(), source.status.st_size):
+        for piece in self._chunker().cut(source.content(), source.status.st_size):
             ids.append(ids[-1] if piece is last and ids else self._writer.add(BlobKind.DATA, piece))
             last = piece
             size += len(piece)

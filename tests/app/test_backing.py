@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from escale.app.status import SectionState
 from escale.app.vault import OtherRepository, RepositoryGone, Vault
 from escale.backup import keys
 from escale.backup.retention import Keep
+from escale.backup.versions import Versions
 from escale.conf.kinds import Place as Where
 from escale.conf.schedule import Schedule, ScheduleKind
 from escale.errors import LocalError, NoRelaySpace, StoreError
@@ -212,6 +214,28 @@ def test_old_versions_go_once_a_day(owner: Owner) -> None:
         owner.clock.advance(6 * HOUR)
     assert counts == [1, 2, 3, 4, 2, 3, 4, 5]
     assert owner.vault.record().versions == 5
+
+
+def test_versions_that_others_save_and_forget_are_counted(owner: Owner, tmp_path: Path) -> None:
+    owner.vault = replace(owner.vault, cache=tmp_path / "catalogs")
+
+    def count() -> int:
+        owner.clock.advance(HOUR)
+        owner.loop(at_once=True).run_once()
+        assert len(owner.place.names("snapshots")) == owner.vault.record().versions
+        return owner.vault.record().versions
+
+    assert [count(), count()] == [1, 2]
+    with closing(owner.vault.open()) as repository:
+        first, second = Versions(repository).all()
+        assert second.parent == first.id
+        repository.write_snapshot(replace(second, hostname="other"))
+    assert count() == 4
+    last = owner.vault.record().version
+    del owner.place.blobs[f"snapshots/{last}"]
+    assert count() == 4
+    with closing(owner.vault.open()) as repository:
+        assert repository.snapshot(owner.vault.record().version).parent == second.id
 
 
 def test_letting_old_versions_go_is_told_as_it_goes_on(owner: Owner) -> None:

@@ -14,13 +14,15 @@ from escale.backup.forget import trusted
 from escale.backup.heads import Heads
 from escale.backup.locks import locked, others_since
 from escale.backup.objects import Kind
+from escale.backup.save import Save
 from escale.backup.snapshot import Snapshot
 from escale.backup.versions import Versions
+from escale.backup.writer import Writer
 from escale.errors import Corrupt, Missing
 from escale.store.blob import BLOB_BYTES_MAX, READ_TOGETHER
 from escale.store.memory import MemoryStore
 
-from .places import MACHINE, Place
+from .places import MACHINE, PAUSE_S, Place
 
 VERSIONS = 20
 TURNS = -(-VERSIONS // READ_TOGETHER)
@@ -98,6 +100,40 @@ def test_marks_are_read_several_at_a_time(place, turns):
     count = len(place.names("data"))
     assert len(marks.ages(place.clock.now())) == count > READ_TOGETHER
     assert (len(turns), sum(turns)) == (-(-count // READ_TOGETHER), count)
+
+
+def test_a_version_that_was_saved_here_last_is_not_read_again(tmp_path, turns):
+    place = Place()
+    (tmp_path / "file").write_text("words")
+    saved = [place.save(tmp_path / "file", cache=tmp_path).snapshot for _ in range(2)]
+    repository = place.repository(tmp_path)
+    turns.clear()
+    assert repository.snapshot(saved[1].id) == saved[1]
+    assert turns == []
+    assert repository.snapshot(saved[0].id) == place.repository().snapshot(saved[0].id) == saved[0]
+    assert turns == [1, 1]
+
+
+def test_where_nothing_has_changed_nobody_asks_how_to_cut(tmp_path):
+    place = Place()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/file").write_text("words")
+
+    def save(parent: Snapshot | None) -> Snapshot:
+        place.clock.advance(PAUSE_S)
+        repository = place.repository(tmp_path)
+        with Writer(repository, 1, 1) as writer:
+            made = Save(repository, writer, place.clock, MACHINE).run([str(tmp_path / "folder")], parent=parent)
+        return made.snapshot
+
+    first = save(None)
+    assert "x-escale/config" in place.blobs
+    del place.blobs["x-escale/config"]
+    second = save(first)
+    assert "x-escale/config" not in place.blobs
+    (tmp_path / "folder/file").write_text("other words")
+    save(second)
+    assert "x-escale/config" in place.blobs
 
 
 def test_versions_are_listed_once_to_choose_those_that_go(place, questions):
