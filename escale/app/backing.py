@@ -220,6 +220,7 @@ class BackupLoop:
         made = replace(
             record,
             repository=repository.config.id,
+            key=repository.key,
             version=saved.snapshot.id,
             begun=saved.snapshot.time_ns / 1e9,
             ended=self._clock.now(),

@@ -41,7 +41,7 @@ class Record:
 
     `unread`: what that version lacks; `tidied`: when old versions were let go last.  `files`: how many are in it;
     `files_usual`: in the last one that did not suddenly have much less than the one before.  `repository`: the id of
-    the repository, "" as long as none was seen.
+    the repository, `key` the name of the key file that opened it, "" as long as none was seen.
     """
 
     repository: str = ""
@@ -54,6 +54,7 @@ class Record:
     files: int = 0
     files_usual: int = 0
     rehearsal: Rehearsal | None = None
+    key: str = ""
 
     @property
     def has_shrunk(self) -> bool:

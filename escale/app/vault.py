@@ -78,15 +78,15 @@ class Vault:
         """The repository that is there; NoRepository, WrongPassword, StoreError."""
         if self.cache is not None:
             self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-        password = self.password()
+        password, key = self.password(), self.record().key
         try:
-            return Repository.open(self.open_store, password, self.cache)
+            return Repository.open(self.open_store, password, self.cache, key)
         except WrongPassword:
             # It may have been changed since we fetched it.
             self.forget_password()
             if self.password() == password:
                 raise
-            return Repository.open(self.open_store, self.password(), self.cache)
+            return Repository.open(self.open_store, self.password(), self.cache, key)
 
     def open_or_make(self, machine: Machine, clock: Clock) -> Repository:
         """The repository, made at the first time only."""

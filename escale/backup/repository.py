@@ -19,6 +19,7 @@ from ..store.blob import BlobStore
 from .catalog import Catalog
 from .cipher import MasterKey
 from .config import Config
+from .ids import is_id
 from .index import IndexFile
 from .keys import KeyFile, WrongPassword, lock_away
 from .machine import Machine
@@ -91,24 +92,24 @@ class Repository:
         objects, config = Objects(open_store()), Config.generate()
         # The key before the config: a config that nobody can open would keep everybody out for ever.  Somebody may
         # have died between the two; a second key that opens with the same password would be taken for the right one.
-        left = next(_masters(objects, password), None)
-        master = left[1] if left else MasterKey.generate()
-        key = "" if left else objects.write(Kind.KEY, lock_away(master, password, machine, now).encode())
+        left, master = next(_masters(objects, password), ("", MasterKey.generate()))
+        key = left or objects.write(Kind.KEY, lock_away(master, password, machine, now).encode())
         if not objects.write_config(master.seal(config.encode())):
-            if key:
+            if not left:
                 objects.delete(Kind.KEY, key)
             raise RepositoryExists(where=objects.url)
-        return cls(objects, master, config, Catalog(_catalog_path(cache, config)), open_store)
+        return cls(objects, master, config, Catalog(_catalog_path(cache, config)), open_store, key)
 
     @classmethod
-    def open(cls, open_store: Callable[[], BlobStore], password: str, cache: Path | None) -> Self:
-        """NoRepository, WrongPassword; `cache`: the directory for catalogs, None to keep nothing."""
+    def open(cls, open_store: Callable[[], BlobStore], password: str, cache: Path | None, key: str = "") -> Self:
+        """NoRepository, WrongPassword; `cache`: the directory for catalogs, None to keep nothing; `key`: the key file
+        that opened it last, which is tried before all of them are listed."""
         objects = Objects(open_store())
         try:
             sealed = objects.read_config()
         except Missing as error:
             raise NoRepository(where=objects.url) from error
-        key, master, clear = _unlocked(objects, password, sealed)
+        key, master, clear = _unlocked(objects, password, sealed, key)
         config = Config.decode(clear, f"{objects.url}/config")
         return cls(objects, master, config, Catalog(_catalog_path(cache, config)), open_store, key)
 
@@ -246,10 +247,10 @@ class Repository:
         return self.objects.write(Kind.KEY, lock_away(self.master, password, machine, now).encode())
 
 
-def _unlocked(objects: Objects, password: str, sealed: bytes) -> tuple[str, MasterKey, bytes]:
+def _unlocked(objects: Objects, password: str, sealed: bytes, first: str) -> tuple[str, MasterKey, bytes]:
     """The key of this password that opens the config, after the name of its file, and the config in the clear."""
     last: PeerError | None = None
-    for name, master in _masters(objects, password):
+    for name, master in _masters(objects, password, first):
         try:
             return name, master, master.open(sealed, f"{objects.url}/config")
         except PeerError as error:
@@ -257,22 +258,30 @@ def _unlocked(objects: Objects, password: str, sealed: bytes) -> tuple[str, Mast
     raise last or WrongPassword(where=objects.url)
 
 
-def _masters(objects: Objects, password: str) -> Iterator[tuple[str, MasterKey]]:
+def _masters(objects: Objects, password: str, first: str = "") -> Iterator[tuple[str, MasterKey]]:
     """What opens with this password, by key file; Corrupt at the end if a key file is damaged and none did."""
     damaged: PeerError | None = None
     has_any = False
-    for blob in objects.list(Kind.KEY):
-        where = objects.where(Kind.KEY, blob.name)
+    for name in _key_names(objects, first):
+        where = objects.where(Kind.KEY, name)
         try:
-            master = KeyFile.decode(objects.read(Kind.KEY, blob.name), where).open(password, where)
+            master = KeyFile.decode(objects.read(Kind.KEY, name), where).open(password, where)
+        except Missing:
+            continue
         except Corrupt as error:
             damaged = error
             continue
         if master is not None:
             has_any = True
-            yield blob.name, master
+            yield name, master
     if damaged is not None and not has_any:
         raise damaged
+
+
+def _key_names(objects: Objects, first: str) -> Iterator[str]:
+    if is_id(first):
+        yield first
+    yield from (blob.name for blob in objects.list(Kind.KEY) if blob.name != first)
 
 
 class _Tools(threading.local):

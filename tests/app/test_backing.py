@@ -162,6 +162,7 @@ def test_the_status_says_what_there_is(owner: Owner) -> None:
     assert status.backup is not None and status.last_pass is not None
     assert (status.backup.versions, round(status.backup.newest)) == (1, THEN)
     assert status.backup.next_run == status.backup.newest + 6 * HOUR
+    assert owner.place.names("keys") == [f"keys/{owner.vault.record().key}"]
 
 
 def test_a_run_that_is_stopped_ends_without_a_version(owner: Owner) -> None:
@@ -337,7 +338,7 @@ def test_progress_knows_how_much_there_is_from_the_version_before(owner: Owner) 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "x.backup"
     assert Record.read(path) == Record()
-    record = Record("a" * 64, "b" * 64, 1.0, 2.0, 3, 4, 5.0, 6, 7, Rehearsal(6.0, 7, 8, 9, 0))
+    record = Record("a" * 64, "b" * 64, 1.0, 2.0, 3, 4, 5.0, 6, 7, Rehearsal(6.0, 7, 8, 9, 0), "c" * 64)
     record.write(path)
     assert Record.read(path) == record and [one.name for one in path.parent.iterdir()] == ["x.backup"]
 

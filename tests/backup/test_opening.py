@@ -7,6 +7,7 @@ import pytest
 from escale.backup.config import Config
 from escale.backup.keys import WrongPassword
 from escale.backup.repository import NoRepository, Repository, RepositoryExists
+from escale.errors import Corrupt
 
 from .places import MACHINE, Place
 
@@ -77,3 +78,30 @@ def test_one_more_password_opens_it_too(place: Place) -> None:
     made.add_key("window", MACHINE, NOW)
     for password in ("door", "window"):
         assert Repository.open(place.store, password, None).config == made.config
+
+
+def test_the_key_that_opened_it_last_need_not_be_looked_for(place: Place) -> None:
+    made = init(place)
+    assert [f"keys/{made.key}"] == place.names("keys")
+    assert Repository.open(place.store, "door", None).key == made.key
+    made.add_key("window", MACHINE, NOW)
+    for key in place.names("keys"):
+        name = key.rpartition("/")[2]
+        opened = Repository.open(place.store, "door", None, name)
+        assert (opened.config, opened.key) == (made.config, made.key)
+
+
+@pytest.mark.parametrize("how", ["gone", "cut", "flipped"])
+def test_a_key_that_opened_it_last_and_is_not_what_it_was_opens_nothing(place: Place, how: str) -> None:
+    made = init(place)
+    other = made.add_key("window", MACHINE, NOW)
+    place.damage(f"keys/{made.key}", how)
+    with pytest.raises(WrongPassword if how == "gone" else Corrupt):
+        Repository.open(place.store, "door", None, made.key)
+    opened = Repository.open(place.store, "window", None, made.key)
+    assert (opened.config, opened.key) == (made.config, other)
+
+
+def test_a_name_of_a_key_that_is_none_is_passed_over(place: Place) -> None:
+    made = init(place)
+    assert Repository.open(place.store, "door", None, "../config").key == made.key

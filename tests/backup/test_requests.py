@@ -14,6 +14,7 @@ from escale.backup.forget import trusted
 from escale.backup.heads import Heads
 from escale.backup.locks import locked, others_since
 from escale.backup.objects import Kind
+from escale.backup.repository import Repository
 from escale.backup.save import Save
 from escale.backup.snapshot import Snapshot
 from escale.backup.versions import Versions
@@ -112,6 +113,14 @@ def test_a_version_that_was_saved_here_last_is_not_read_again(tmp_path, turns):
     assert turns == []
     assert repository.snapshot(saved[0].id) == place.repository().snapshot(saved[0].id) == saved[0]
     assert turns == [1, 1]
+
+
+def test_a_key_that_is_remembered_is_not_looked_for(questions):
+    place = Place()
+    key = Repository.init(place.store, "door", None, MACHINE, place.clock.now()).key
+    questions.clear()
+    assert Repository.open(place.store, "door", None, key).key == key
+    assert questions == []
 
 
 def test_where_nothing_has_changed_nobody_asks_how_to_cut(tmp_path):
