@@ -67,7 +67,7 @@ def trusted(repository: Repository, snapshots: Iterable[Snapshot], heads: Heads 
     strange = {one.id for one in unsigned(_known(heads), snapshots)} if heads is not None else set()
     times = {}
     for snapshot in snapshots:
-        mtime = repository.received[snapshot.id]
+        mtime = repository.received.get(snapshot.id)
         time = snapshot.time_ns / 1e9 if mtime is None else mtime
         if snapshot.id not in strange and -CLOCKS_S <= time - snapshot.time_ns / 1e9 <= RUN_S:
             times[snapshot.id] = snapshot.time_ns if mtime is None else round(mtime * 1e9)
