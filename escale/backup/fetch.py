@@ -21,22 +21,19 @@ RANGE_BYTES = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Neighbouring blobs of one pack, read together."""
+    """Bytes of one pack that are read together, and the blobs in them that are wanted."""
 
     pack: str
+    offset: int
+    length: int
     blobs: tuple[PackedBlob, ...]
-
-    @property
-    def offset(self) -> int:
-        return self.blobs[0].offset
-
-    @property
-    def length(self) -> int:
-        return self.blobs[-1].offset + self.blobs[-1].length - self.offset
 
 
 Places = dict[str, list[PackedBlob]]
 """Blobs by the pack that they are read from, each once."""
+
+Kept = dict[tuple[str, int], bytes]
+"""What ranges have given, sealed as it is, by pack and offset."""
 
 Receiver = Callable[[bytes, bytes], None]
 """Called with a blob's id and its clear, verified bytes; from any thread, several at a time."""
@@ -85,13 +82,20 @@ class Fetch:
 
         `lent`: the repository's own connection is one of those that are used; not if somebody goes on using it.
         """
+        return self.read_ranges(ranges(places, self._range_bytes), receive, lent=lent)
+
+    def read_ranges(
+        self, wanted: Iterable[Range], receive: Receiver, *, kept: Kept | None = None, lent: bool = True
+    ) -> dict[bytes, str]:
+        """The same for ranges that are chosen already.  `kept`: what is in it is not read again; what is read, however
+        much of it is wanted, is in it afterwards."""
         failed: dict[bytes, str] = {}
         running: set[Future[dict[bytes, str]]] = set()
         if lent:
             self._idle.append(self._repository.objects)
         try:
-            for one in ranges(places, self._range_bytes):
-                running.add(self._pool.submit(self._read, one, receive))
+            for one in wanted:
+                running.add(self._pool.submit(self._read, one, receive, {} if kept is None else kept))
                 if len(running) > 2 * self._width:
                     done, running = wait(running, return_when=FIRST_COMPLETED)
                     for future in done:
@@ -118,16 +122,8 @@ class Fetch:
                 failed[blob_id] = "no index lists it"
         return places, failed
 
-    def _read(self, one: Range, receive: Receiver) -> dict[bytes, str]:
-        objects = self._connection()
-        try:
-            data = memoryview(objects.read_part(Kind.PACK, one.pack, one.offset, one.length))
-        except (PeerError, Missing):
-            # One by one, for another pack may have what this one lacks.
-            data = memoryview(b"")
-        finally:
-            self._idle.append(objects)
-        self._sizes.append(len(data))
+    def _read(self, one: Range, receive: Receiver, kept: Kept) -> dict[bytes, str]:
+        data = memoryview(kept.get((one.pack, one.offset)) or self._read_part(one, kept))
         failed = {}
         for blob in one.blobs:
             start = blob.offset - one.offset
@@ -141,6 +137,19 @@ class Fetch:
                     continue
             receive(blob.id, clear)
         return failed
+
+    def _read_part(self, one: Range, kept: Kept) -> bytes:
+        objects = self._connection()
+        try:
+            data = objects.read_part(Kind.PACK, one.pack, one.offset, one.length)
+        except (PeerError, Missing):
+            # One by one, for another pack may have what this one lacks.
+            return b""
+        finally:
+            self._idle.append(objects)
+        self._sizes.append(len(data))
+        kept[one.pack, one.offset] = data
+        return data
 
     def _alone(self, blob: PackedBlob) -> bytes:
         objects = self._connection()
@@ -164,10 +173,17 @@ def ranges(places: Places, range_bytes: int = RANGE_BYTES) -> Iterator[Range]:
         group: list[PackedBlob] = []
         for blob in sorted(blobs, key=lambda blob: blob.offset):
             if group:
-                end = group[-1].offset + group[-1].length
-                is_far = blob.offset - end > GAP_BYTES
+                is_far = blob.offset - _end(group) > GAP_BYTES
                 if is_far or blob.offset + blob.length - group[0].offset > range_bytes:
-                    yield Range(pack, tuple(group))
+                    yield _around(pack, group)
                     group = []
             group.append(blob)
-        yield Range(pack, tuple(group))
+        yield _around(pack, group)
+
+
+def _around(pack: str, group: list[PackedBlob]) -> Range:
+    return Range(pack, group[0].offset, _end(group) - group[0].offset, tuple(group))
+
+
+def _end(group: list[PackedBlob]) -> int:
+    return group[-1].offset + group[-1].length

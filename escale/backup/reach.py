@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
 from ..errors import EscaleError, PeerError
-from .fetch import Fetch
+from .fetch import Fetch, Range
 from .objects import Kind
 from .pack import BlobKind
 from .progress import Progress, Report
 from .repository import Repository
 from .snapshot import Snapshot
+from .stretches import Stretches
 from .tree import decode_needs, decode_tree
 
-BATCH_TREES = 2_000
-"""Asked for at once: many lie beside each other, and what waits for them takes a few megabytes."""
-
 RANGE_BYTES = 1 << 20
-"""Of a request for trees: some hundreds of them, so that those that are read at once take little memory."""
+"""Of a request: some hundreds of trees, so that those that are read at once take little memory."""
 
 TOGETHER_IDS = 50_000
 """Of contents, noted at once and in order: ten times as fast as one by one, for some megabytes."""
@@ -92,7 +90,7 @@ def reach(
         catalog.forget_needs()
     catalog.let_go(catalog.packs())
     catalog.hold(whole_packs(repository, found.packs))
-    _Descent(repository, fetch, report, found, is_strict).run(catalog.need(BlobKind.TREE, found.trees))
+    _Descent(repository, fetch, report, found, is_strict).run()
     found.lost = catalog.unheld()
     return found
 
@@ -106,7 +104,7 @@ def whole_packs(repository: Repository, listed: dict[str, int]) -> list[str]:
 
 
 class _Descent:
-    """From trees to what is below them, some thousands at a time.
+    """From the tops of the versions to what is below them, some stretches of packs at a time.
 
     `is_strict`: whether a directory has to be right in everything, or only in what it needs.
     """
@@ -119,29 +117,36 @@ class _Descent:
         self._found = found
         self._is_strict = is_strict
         self._lock = Lock()
+        self._stretches = Stretches(repository.catalog, RANGE_BYTES)
         self._sound: set[bytes] = set()
         self._data: set[bytes] = set()
         self._below: set[bytes] = set()
 
-    def run(self, trees: Sequence[bytes]) -> None:
-        waiting, done = [*trees], 0
+    def run(self) -> None:
+        # New versions need what old ones have stored, and seldom the other way round.
+        ordered = sorted(self._found.snapshots, key=lambda snapshot: snapshot.time_ns, reverse=True)
+        self._need(bytes.fromhex(snapshot.tree) for snapshot in ordered)
         known, known_bytes = self._catalog.amount(BlobKind.TREE)
-        while waiting:
-            batch = [waiting.pop() for _ in range(min(BATCH_TREES, len(waiting)))]
-            waiting += self._step(batch)
-            done += len(batch)
+        done = 0
+        while stretches := self._stretches.take():
+            done += self._step(stretches)
             # Trees that no version needs any more are known, too: this ends a little before its end.
             self._report(Progress(done, known, known_bytes * done // max(known, done), known_bytes, noun="directories"))
         self._catalog.need(BlobKind.DATA, sorted(self._data))
 
-    def _step(self, batch: list[bytes]) -> list[bytes]:
-        """Of these trees; returns those below them that are new."""
+    def _need(self, trees: Iterable[bytes]) -> None:
+        self._found.trees_damaged |= self._stretches.wait_for(self._catalog.need(BlobKind.TREE, trees))
+
+    def _step(self, stretches: Sequence[Range]) -> int:
+        """What is waited for in them is read; returns how many trees that were."""
+        trees = [blob.id for stretch in stretches for blob in stretch.blobs]
         self._below = set()
-        self._sound = self._catalog.sound(batch) if self._is_strict else set(batch)
-        self._found.trees_damaged |= self._fetch.blobs(BlobKind.TREE, batch, self._receive)
+        self._sound = self._catalog.sound(trees) if self._is_strict else set(trees)
+        self._found.trees_damaged |= self._fetch.read_ranges(stretches, self._receive, kept=self._stretches.kept)
         if self._is_strict:
-            self._catalog.remember_sound(sorted({*batch} - self._sound - self._found.trees_damaged.keys()))
-        return self._catalog.need(BlobKind.TREE, sorted(self._below))
+            self._catalog.remember_sound(sorted({*trees} - self._sound - self._found.trees_damaged.keys()))
+        self._need(sorted(self._below))
+        return len(trees)
 
     def _receive(self, tree: bytes, clear: bytes) -> None:
         try:
