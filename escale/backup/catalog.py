@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import LocalError, NoLocalSpace
 from .index import IndexFile
-from .pack import BlobKind, PackedBlob, pack_bytes
+from .pack import ENTRY_BYTES, ENTRY_COMPRESSED_BYTES, BlobKind, PackedBlob, pack_bytes
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS indices (number INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL);
@@ -226,10 +226,12 @@ class Catalog:
         return [(_KIND[kind], blob_id) for kind, blob_id in rows]
 
     def needed_bytes(self) -> Needed:
-        """How much of each holder is needed."""
+        """How much of each holder is needed, with what its table of contents tells of it."""
         # In the order of ids: both tables are read from their beginnings to their ends.
         statement = (
-            "SELECT needs.id, needs.kind, blobs.pack, blobs.length FROM needs CROSS JOIN blobs USING (id, kind)"
+            "SELECT needs.id, needs.kind, blobs.pack,"
+            f" length + CASE WHEN raw_length IS NULL THEN {ENTRY_BYTES} ELSE {ENTRY_COMPRESSED_BYTES} END"
+            " FROM needs CROSS JOIN blobs USING (id, kind)"
             " ORDER BY needs.id, needs.kind, blobs.pack"
         )
         in_all, once, last = Counter[int](), Counter[int](), None

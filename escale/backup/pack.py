@@ -24,6 +24,8 @@ HEADER_BYTES_MAX = 16 << 20
 _TRAILER = struct.Struct("<I")
 _PLAIN = struct.Struct("<BI32s")
 _COMPRESSED = struct.Struct("<BII32s")
+ENTRY_BYTES, ENTRY_COMPRESSED_BYTES = _PLAIN.size, _COMPRESSED.size
+"""In the table of contents, for each blob."""
 
 
 class BlobKind(enum.Enum):
@@ -100,7 +102,7 @@ def encode_header(blobs: Iterable[PackedBlob]) -> bytes:
 
 def pack_bytes(blobs: Sequence[PackedBlob]) -> int:
     """How long a pack of these blobs is."""
-    entries = sum(_PLAIN.size if blob.raw_length is None else _COMPRESSED.size for blob in blobs)
+    entries = sum(ENTRY_BYTES if blob.raw_length is None else ENTRY_COMPRESSED_BYTES for blob in blobs)
     return sum(blob.length for blob in blobs) + entries + OVERHEAD + _TRAILER.size
 
 

@@ -24,7 +24,7 @@ from .listing import take_from_index
 from .locks import RepositoryLock, locked, others_since
 from .machine import Machine
 from .objects import Kind
-from .pack import BlobKind, read_contents
+from .pack import BlobKind, pack_bytes, read_contents
 from .progress import Progress, Report, silent
 from .reach import RANGE_BYTES, Reached, reach, whole_packs
 from .remnants import sweep_remnants
@@ -291,7 +291,12 @@ class Prune:
 
 
 def _wasteful(needed: Mapping[str, int], candidates: Iterable[str], sizes: Mapping[str, int]) -> set[str]:
-    return {pack for pack in candidates if needed.get(pack, 0) <= (1 - WASTE_MAX) * sizes[pack]}
+    """Those that would be so much smaller with only what is needed; around a tiny blob there is more than in it."""
+    return {
+        pack
+        for pack in candidates
+        if pack not in needed or needed[pack] + pack_bytes(()) <= (1 - WASTE_MAX) * sizes[pack]
+    }
 
 
 def _groups(catalog: Catalog, packs: Sequence[str], count: int) -> Iterator[tuple[Sequence[str], Progress]]:

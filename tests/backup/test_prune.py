@@ -137,6 +137,31 @@ def test_a_pack_that_is_a_little_wasteful_stays(tmp_path):
     assert not [pack for pack, size in done.marked.items() if size > 40_000]
 
 
+@pytest.mark.parametrize("count", [1, 300])
+def test_packs_of_tiny_files_stay(tmp_path, count):
+    """What stands around such a blob is longer than the blob, but not wasted."""
+    place, folder = Place(), tmp_path / "folder"
+    folder.mkdir()
+    for number in range(count):
+        (folder / str(number)).write_text(str(number))
+    place.save(folder)
+    place.clock.advance(GRACE_S)
+    assert prune(place) == Pruned()
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_a_tiny_pack_of_which_nothing_is_needed_goes(tmp_path, size):
+    place, folder = Place(), tmp_path / "folder"
+    fill(folder, 1)
+    place.save(folder)
+    repository = place.repository()
+    with Writer(repository, 1, 1) as writer:
+        writer.add(BlobKind.DATA, bytes(size))
+        writer.flush()
+    place.clock.advance(GRACE_S)
+    assert set(prune(place).marked) == set(writer.written.packs)
+
+
 def test_a_version_that_comes_to_need_a_marked_pack_spares_it(tmp_path):
     """As one of restic would, which knows no marks."""
     place, folder = Place(), tmp_path / "folder"
