@@ -101,8 +101,9 @@ def guard_deletions(client: Client, found: Look, bases: Bases, guard: Guard) -> 
         found.held = frozenset(held.paths).union(path for path, entry in missing.items() if not entry.is_file)
         _tell_held(client, held, missing)
     found.replaced = _replaced(client, refused.union(missing), refused | found.held)
-    # Where rules choose files by name directories are no entries.
-    found.unfolded |= {path for path in missing if client.folder.directory(path) is not None}
+    if not found.rules.carries_directories:
+        # They are no entries then.
+        found.unfolded |= {path for path in missing if client.folder.directory(path) is not None}
 
 
 def unfolded(found: Look, bases: Bases) -> frozenset[str]:
