@@ -92,7 +92,10 @@ class Server(ABC):
     def start(self) -> Self:
         has_port = self.port != 0
         for attempt in range(1, ATTEMPTS + 1):
-            self.port = self.port if has_port else free_port()
+            if has_port:
+                self._wait_until_the_port_is_free()
+            else:
+                self.port = free_port()
             self._launch()
             try:
                 self._wait_until_it_listens()
@@ -193,6 +196,17 @@ class Server(ABC):
         account = pwd.getpwnam(self.account)
         become = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"] if drop else []
         return [setpriv, *become, "--pdeathsig=TERM", "--"]
+
+    def _wait_until_the_port_is_free(self) -> None:
+        """Processes that were killed hold it for a moment yet: the next one would find it taken, and end, while we
+        take the old one's last breath for its first."""
+        end = time.monotonic() + STOP_S_MAX
+        while time.monotonic() < end:
+            with socket.socket() as probe, suppress(OSError):
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((self.host, self.port))
+                return
+            time.sleep(0.02)
 
     def _wait_until_it_listens(self) -> None:
         assert self.process is not None
