@@ -92,10 +92,7 @@ class Server(ABC):
     def start(self) -> Self:
         has_port = self.port != 0
         for attempt in range(1, ATTEMPTS + 1):
-            if has_port:
-                self._wait_until_the_port_is_free()
-            else:
-                self.port = free_port()
+            self.port = self.port if has_port else free_port()
             self._launch()
             try:
                 self._wait_until_it_listens()
@@ -112,6 +109,7 @@ class Server(ABC):
         if self.process is not None:
             _end_group(self.process, signal.SIGKILL)
             self.process = None
+            self._wait_until_the_port_is_free()
 
     def restart(self) -> None:
         """Stop it and start it again, on the same port with the same data."""
@@ -123,6 +121,7 @@ class Server(ABC):
         if self.process is not None:
             _end_group(self.process, signal.SIGTERM)
             self.process = None
+            self._wait_until_the_port_is_free()
 
     def stop(self) -> None:
         """End all processes and remove the data."""
