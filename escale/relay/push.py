@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from ..errors import Changing, EscaleError, TooLarge
 from ..events import Item, PageBegan, PageEnded, Progress
-from ..files.tree import Kind
+from ..files.tree import Entry, Kind
 from .archive import Packer
 from .budget import Room
 from .client import Client, PageState
@@ -187,14 +187,20 @@ def _write_index(client: Client, state: PageState, local: Local, lost: int, reco
 
 
 def _still_so(client: Client, notes: Iterable[Record]) -> list[Record]:
-    """Without deletions of what has come back since the scan: an editor that replaces a file may leave a moment."""
-    return [note for note in notes if not note.entry.is_gone or not _is_back(client, note.path)]
+    """Without deletions of what has come back since the scan: an editor that replaces a file may leave a moment.  And
+    without directories that have gone since."""
+    return [note for note in notes if _is_so(client, note.entry)]
 
 
-def _is_back(client: Client, path: str) -> bool:
-    """A directory that takes no part is none of what was deleted."""
-    is_other = client.folder.directory(path) is not None and client.folder.why_not(path, 0, Kind.DIRECTORY) is not None
-    return client.folder.has(path) and not is_other
+def _is_so(client: Client, entry: Entry) -> bool:
+    if entry.kind is Kind.DIRECTORY:
+        return client.folder.directory(entry.path) is not None
+    return not entry.is_gone or not client.folder.has(entry.path) or _is_outside(client, entry.path)
+
+
+def _is_outside(client: Client, path: str) -> bool:
+    """Whether a directory lies there that takes no part, and so is none of what was deleted."""
+    return client.folder.directory(path) is not None and client.folder.why_not(path, 0, Kind.DIRECTORY) is not None
 
 
 def _memory_begins_ns(client: Client) -> int:
