@@ -132,7 +132,7 @@ def wait_for_directories(client: Client, found: Look, local: Local, page: str) -
     read of both would have to keep both, and put the file beside the directory."""
     waiting = []
     for above, paths in enclosed(client, found, page).items():
-        if _is_leaf(client.contents.bases.get(client.relay.format.page_of(above), {}).get(above)):
+        if _is_leaf(client.base(above)):
             waiting += [local.entries[path] for path in paths]
     if waiting:
         local.untouchable |= {entry.path for entry in waiting}
@@ -142,10 +142,9 @@ def wait_for_directories(client: Client, found: Look, local: Local, page: str) -
 def wait_for_deletions(client: Client, found: Look, local: Local) -> None:
     """A file in the place of a directory waits until the relay knows that what was in there is deleted: whoever read of
     both would have to keep both, and put the file beside the directory."""
-    page_of = client.relay.format.page_of
 
     def is_told(path: str) -> bool:
-        base = client.contents.bases.get(page_of(path), {}).get(path)
+        base = client.base(path)
         return base is not None and (base.entry.is_gone or base.is_implied)
 
     waiting = [

@@ -24,6 +24,7 @@ from ..relay.budget import Room
 from ..relay.client import Client, PageState, Tally, problem_event
 from ..relay.contents import Contents
 from ..relay.limit import UploadLimit
+from ..relay.place import note_intended
 from ..relay.plan import Local, PullPlan, PushPlan, forgotten, plan_pull, plan_push
 from ..relay.pull import pull_page
 from ..relay.push import awaited, push_page
@@ -190,6 +191,7 @@ class SyncLoop:
         presence.check(self._clock.now(), client.settings.deletion_memory_s)
         self._has_unsettled = found.has_unsettled
         client.contents = Contents(found.entries, self._bases)
+        note_intended(client)
         found.unfolded = unfolded(found, self._bases)
         if self._adopting == ADOPT_RELAY:
             adopt_relay(client, found, self._bases, presence.is_another)
@@ -239,14 +241,18 @@ class SyncLoop:
             self._connection.presence.passed(self._clock.now(), self._adopting)
 
     def _clear_up(self, client: Client) -> None:
-        """Directories that were deleted elsewhere, now that their files are.  One that is not empty holds what somebody
-        made or edited, or what the relay will tell later to be deleted, too: it stays for as long as there is any."""
+        """Directories that were deleted elsewhere, now that their files are.  One that was edited, or holds what was,
+        stays, and the others are told; one that holds what the relay will tell later to be deleted stays until then."""
         leftover, client.leftover = client.leftover, []
         for record in sorted(leftover, key=lambda record: record.path, reverse=True):
             page = client.relay.format.page_of(record.path)
             local = Local(client.contents.pages[page], self._bases[page])
             remove(client, [record], local)
-            if record in client.leftover and client.holds_below(record.path):
+            if record not in client.leftover:
+                continue
+            if client.holds_edits(record.path):
+                client.agree([record], local)
+            elif client.holds_below(record.path):
                 client.imply(local.entries[record.path])
         client.leftover = []
         if client.settings.deletes:

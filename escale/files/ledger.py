@@ -5,6 +5,7 @@
                middle of three-way plans.  A loss makes a plan more careful (two versions become a conflict), never
                wrong.
     offered    what we were about to write on the relay: if it is found there, it was agreed on
+    intended   directories that were about to be made because something arrived in them, and for no other reason
     meta       small facts by key
     sightings  when a name was first seen on the relay, by our own clock: the age of locks
     trash      why, when and for whom something was put into the trash, which is in the folder.  After a loss content
@@ -43,6 +44,7 @@ _STEPS = (
     " ancestors TEXT) WITHOUT ROWID",
     "ALTER TABLE base ADD COLUMN wished",
     "ALTER TABLE offered ADD COLUMN wished",
+    "CREATE TABLE intended (path BLOB PRIMARY KEY) WITHOUT ROWID",
 )
 """The schema, as the steps that lead to it; `user_version` counts those taken.  Append only, never edit.
 
@@ -154,6 +156,21 @@ class Ledger:
         """Forget what was agreed on for these paths, as if they had never been met."""
         with self._transaction() as database:
             database.executemany("DELETE FROM base WHERE path = ?", ((path_bytes(path),) for path in paths))
+
+    def intended(self) -> list[str]:
+        """Directories that were intended and not forgotten, in no order."""
+        with self._reading():
+            return [path_text(row[0]) for row in self._connection.execute("SELECT path FROM intended")]
+
+    def intend(self, paths: Iterable[str]) -> None:
+        """These directories are about to be made for what arrives in them; durable on return."""
+        with self._transaction() as database:
+            database.executemany("REPLACE INTO intended VALUES (?)", ((path_bytes(path),) for path in paths))
+
+    def forget_intended(self, paths: Iterable[str]) -> None:
+        """What became of these is known."""
+        with self._transaction() as database:
+            database.executemany("DELETE FROM intended WHERE path = ?", ((path_bytes(path),) for path in paths))
 
     # --- the trash
 

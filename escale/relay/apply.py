@@ -15,7 +15,7 @@ from ..files.staging import Staged, Staging
 from ..files.tree import Base, Entry, Kind, is_unchanged, parent_of, parents_of
 from .client import Client
 from .index import Record
-from .place import conflict_name, install, places, settle
+from .place import conflict_name, install, make, settle
 from .plan import Local, PullPlan
 
 
@@ -26,14 +26,14 @@ def apply(client: Client, plan: PullPlan, local: Local) -> None:
         by_kind[record.entry.kind][path] = record
     remove(client, by_kind[Kind.GONE].values(), local)
     _make_room(client, plan, local)
-    _make_directories(client, by_kind[Kind.DIRECTORY], plan, local)
+    if by_kind[Kind.DIRECTORY]:
+        make(client, by_kind[Kind.DIRECTORY], plan.conflicts, local)
     _change_modes(client, by_kind[Kind.FILE], local)
     _place_what_is_here(client, by_kind[Kind.LINK].values(), plan.absent, plan, local)
 
 
 def remove(client: Client, records: Iterable[Record], local: Local) -> None:
-    """Deletions.  A directory that is not empty yet is left for the end of the pass; one that was edited, or holds what
-    was, stays, and the others are told."""
+    """Deletions.  A directory that is not empty yet is left for the end of the pass."""
     wanted = {record.path: record for record in records if record.path in local.entries}
     if not wanted:
         return
@@ -46,8 +46,6 @@ def remove(client: Client, records: Iterable[Record], local: Local) -> None:
             del local.entries[path]
             client.tally.down_files += 1
             client.tell(Item(client.section, "down", "deleted", path, result.entry.size))
-        elif result.entry.kind is Kind.DIRECTORY and client.holds_edits(path):
-            agreed.append(wanted[path])
         elif result.entry.kind is Kind.DIRECTORY:
             client.leftover.append(wanted[path])
         else:
@@ -106,15 +104,6 @@ def _make_room(client: Client, plan: PullPlan, local: Local) -> None:
             client.contents.pages[client.relay.format.page_of(path)][path] = result.entry
         else:
             client.skip(result.entry.path, "error", result.reason, "L101")
-
-
-def _make_directories(client: Client, wanted: Mapping[str, Record], plan: PullPlan, local: Local) -> None:
-    """New ones, and those whose permissions have changed."""
-    if wanted:
-        expected, aside = places(client, wanted, plan.conflicts, local)
-        entries = [record.entry for record in wanted.values()]
-        senders = {path: record.client for path, record in wanted.items()}
-        settle(client, client.folder.make(entries, expected, aside, by=senders), local, wanted)
 
 
 def _change_modes(client: Client, wanted: Mapping[str, Record], local: Local) -> None:

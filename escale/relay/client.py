@@ -164,6 +164,10 @@ class Client:
         """What lies at a path of the folder, on whatever page."""
         return self.contents.entry(self.relay.format.page_of(path), path)
 
+    def base(self, path: str) -> Base | None:
+        """What was agreed on for a path of the folder, on whatever page."""
+        return self.contents.bases.get(self.relay.format.page_of(path), {}).get(path)
+
     def imply(self, directory: Entry) -> None:
         """Remember that a directory is here only because a file arrived in it."""
         page = self.relay.format.page_of(directory.path)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -25,12 +26,23 @@ def install(
     client: Client, staged: Sequence[Staged], conflicts: Collection[str], local: Local, wanted: Mapping[str, Record]
 ) -> list[Entry]:
     """Verified files and links of these records; returns those that are in their places, durably and remembered."""
-    expected, aside = places(client, [one.entry.path for one in staged], conflicts, local)
-    results = client.folder.install(staged, expected, aside, by=_senders(wanted.values()))
-    return settle(client, results, local, wanted)
+    paths = [one.entry.path for one in staged]
+    expected, aside = _places(client, paths, conflicts, local)
+    with _parents_intended(client, paths):
+        results = client.folder.install(staged, expected, aside, by=_senders(wanted.values()))
+        return settle(client, results, local, wanted)
 
 
-def places(
+def make(client: Client, wanted: Mapping[str, Record], conflicts: Collection[str], local: Local) -> list[Entry]:
+    """Directories of these records, new or with new permissions; returns those that are there, likewise."""
+    expected, aside = _places(client, wanted, conflicts, local)
+    entries = [record.entry for record in wanted.values()]
+    with _parents_intended(client, wanted):
+        results = client.folder.make(entries, expected, aside, by=_senders(wanted.values()))
+        return settle(client, results, local, wanted)
+
+
+def _places(
     client: Client, paths: Collection[str], conflicts: Collection[str], local: Local
 ) -> tuple[dict[str, Entry | None], dict[str, str]]:
     """What the plan expects at each of the paths, and where to keep what is there if both are to survive.
@@ -105,9 +117,34 @@ def _note_parents(client: Client, path: str) -> None:
             client.imply(_as_it_was(client, made))
 
 
+@contextmanager
+def _parents_intended(client: Client, paths: Iterable[str]) -> Iterator[None]:
+    """Remember, durably, what may be made on the way to these: who dies in between must not take it for his own."""
+    missing = {above for path in paths for above in parents_of(path) if client.here(above) is None}
+    if not missing or Kind.DIRECTORY not in client.relay.format.kinds:
+        yield
+        return
+    client.ledger.intend(missing)
+    yield
+    client.ledger.forget_intended(missing)
+
+
+def note_intended(client: Client) -> None:
+    """Directories that were made on the way by a pass that did not come to note them."""
+    intended = client.ledger.intended()
+    if not intended:
+        return
+    for path in sorted(intended):
+        made = client.here(path)
+        base = client.base(path)
+        if made is not None and made.kind is Kind.DIRECTORY and (base is None or base.entry.is_gone):
+            client.imply(_as_it_was(client, made))
+    client.ledger.forget_intended(intended)
+
+
 def _as_it_was(client: Client, made: Entry) -> Entry:
     """With the permissions of the directory that was there before: who has kept it for this file has them, too."""
-    base = client.contents.bases.get(client.relay.format.page_of(made.path), {}).get(made.path)
+    base = client.base(made.path)
     if base is None or base.entry.kind not in (Kind.DIRECTORY, Kind.GONE) or base.recorded.mode in (0, made.mode):
         return made
     (result,) = client.folder.make([replace(made, mode=base.recorded.mode)], {made.path: made})

@@ -121,6 +121,15 @@ def test_the_first_schema_is_upgraded_and_keeps_its_rows(tmp_path: Path) -> None
     assert upgraded.kept() == [KEPT]
 
 
+def test_directories_that_were_intended_are_remembered_and_forgotten(ledger: Ledger) -> None:
+    ledger.intend(["d", "d/e", "d/\udcff"])
+    ledger.intend(["d"])
+    ledger = reopened(ledger)
+    assert sorted(ledger.intended()) == ["d", "d/e", "d/\udcff"]
+    ledger.forget_intended(["d", "never"])
+    assert sorted(ledger.intended()) == ["d/e", "d/\udcff"]
+
+
 def test_the_trash_is_remembered_and_forgotten(ledger: Ledger) -> None:
     other = replace(KEPT, path="b", digest=None, client="", cause="replaced")
     later = replace(KEPT, batch=KEPT.batch + "-2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from escale.errors import NoRelaySpace
 from escale.files.rules import Rules
 from escale.relay.format1 import Format1
-from escale.testing.faults import HookedStore
+from escale.testing.disk import CrashAt, DiskHook
+from escale.testing.faults import Crash, HookedStore
 from tests.world import Machine, World
 
 
@@ -370,6 +372,34 @@ def test_a_directory_that_is_there_for_a_file_stays_when_it_was_made_somebodys_o
     (bob.folder / "d").mkdir()
     world.settle()
     assert sorted(bob.tree()) == ["d"]
+
+
+@pytest.mark.parametrize("how", ["renames", "deletes"])
+def test_who_dies_while_a_file_arrives_takes_its_directory_for_no_one_s_own(tmp_path, how):
+    """GIVEN Bob, who dies ahead of any change of his disk while a file arrives, and with it the need for directories
+    WHEN Alice renames or deletes the file before he comes again THEN they are nowhere."""
+    for number in range(60):
+        world = World(tmp_path / str(number))
+        alice, bob, carol = (world.machine(name, deletes=True) for name in ("alice", "bob", "carol"))
+        alice.rules = Rules(include=("*.txt",))
+        alice.write("d/e/f.txt", "arrives")
+        alice.sync()
+        result = None
+        with suppress(Crash), DiskHook(CrashAt(number, bob.folder)):
+            result = bob.sync()
+        bob.stop()
+        if how == "renames":
+            (alice.folder / "d").rename(alice.folder / "other")
+        else:
+            shutil.rmtree(alice.folder / "d")
+        alice.sync()
+        world.settle(12)
+        kept = ["other", "other/e", "other/e/f.txt"] if how == "renames" else []
+        assert [sorted(one.tree()) for one in (alice, bob, carol)] == [kept] * 3, number
+        world.close()
+        if result is not None:
+            break
+    assert result is not None and number > 6, "it was tried at every change"
 
 
 def test_deletions_stay_at_home_when_they_are_not_to_travel(tmp_path):
