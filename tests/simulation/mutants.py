@@ -117,13 +117,12 @@ def the_others_win(patch: Patch) -> None:
 
 def no_conflict_copy(patch: Patch) -> None:
     """The loser of a conflict goes to the trash instead of keeping a name."""
-    original = place.places
+    original = place._places
 
     def mutant(client, paths, conflicts, local):
         return original(client, paths, conflicts, local)[0], {}
 
-    patch.setattr(place, "places", mutant)
-    patch.setattr(apply, "places", mutant)
+    patch.setattr(place, "_places", mutant)
 
 
 def deletions_are_forgotten(patch: Patch) -> None:
