@@ -25,6 +25,7 @@ path the whole truth is this table; L, B, R are the three versions, "older" mean
     R           L       any         CONFLICT  changed on both sides, or two pushers raced: both survive
     R wanted    L = R   any         SEND      somebody misses what we have (FETCH: first the newer permissions)
     R wanted    L       B = R       SEND      ours is newer and as welcome
+    R wanted    any     B as new    SEND      R lost a race, and perhaps nobody has it any more: who does keeps both
     R wanted    L       other, or - SEND      edited here as well: whoever has R finds a conflict, and both survive
     R wanted    B, -, gone          NOTHING   somebody else has it; wait for it
 
@@ -185,7 +186,7 @@ def _judge_wish(local: Entry, base: Base | None, wish: Record) -> Verdict:
     if local.same_content(wish.entry):
         permissions = _judge_permissions(local, base, wish)
         return permissions if permissions is Verdict.FETCH else Verdict.SEND
-    if base is not None and (wish.version < base.version or base.entry.same_content(wish.entry)):
+    if base is not None and (wish.version <= base.version or base.entry.same_content(wish.entry)):
         return Verdict.SEND
     is_edited = not local.is_gone and (base is None or not local.same_content(base.entry))
     return Verdict.SEND if is_edited else Verdict.NOTHING

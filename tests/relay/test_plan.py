@@ -210,7 +210,14 @@ def test_permissions_travel_without_content_and_never_conflict(here, agreed, wis
     ],
 )
 def test_judge_what_somebody_asked_for(local, agreed, verdict):
-    assert judge(entry(local), base(agreed, 2), record("R", State.WANTED)) is verdict
+    assert judge(entry(local), base(agreed, 1), record("R", State.WANTED)) is verdict
+
+
+@pytest.mark.parametrize("local", ["L", "gone", "R", "other"])
+@pytest.mark.parametrize("agreed", ["L", "gone", "R"])
+def test_a_wish_for_what_lost_a_race_is_outrun_by_who_agreed_on_the_other(local, agreed):
+    """It may be a wish that nobody can answer: who had that content took ours and gave his another name."""
+    assert judge(entry(local), base(agreed, 2), record("R", State.WANTED)) is Verdict.SEND
 
 
 VERSIONS = (None, "X", "Y", "Z", "dir", "gone")
