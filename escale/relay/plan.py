@@ -13,6 +13,7 @@ path the whole truth is this table; L, B, R are the three versions, "older" mean
     -           B, gone implied     NOTHING   a directory that was made here only because a file arrived in it
     R           -       -           FETCH     new there
     gone        -       -           SAME
+    gone        B       implied     NOTHING   it goes with the last of what is in it
     R older     L       B           SEND      the relay has gone back to before B, or shows what it was then
     R           L = R   any         SAME      also when both sides made the same edit
     R           L = R   B = R       SEND      the same, but here the permissions were changed since, and only here
@@ -155,6 +156,8 @@ def judge(local: Entry | None, base: Base | None, remote: Record | None) -> Verd
         return Verdict.SEND
     if local.same_content(remote.entry):
         return _judge_permissions(local, base, remote)
+    if base is not None and base.is_implied and remote.entry.is_gone and is_unchanged(local, base):
+        return Verdict.NOTHING
     if base is None:
         was_deleted = remote.entry.is_gone and brief(local) in remote.ancestors
         return _of_edits(local, remote) if not was_deleted else Verdict.FETCH

@@ -220,6 +220,25 @@ def test_a_wish_for_what_lost_a_race_is_outrun_by_who_agreed_on_the_other(local,
     assert judge(entry(local), base(agreed, 2), record("R", State.WANTED)) is Verdict.SEND
 
 
+@pytest.mark.parametrize(
+    ("mode", "remote", "verdict"),
+    [
+        (0o755, None, Verdict.NOTHING),
+        (0o700, None, Verdict.SEND),
+        (None, None, Verdict.NOTHING),
+        (0o755, descendant("gone"), Verdict.NOTHING),
+        (0o755, descendant("gone", "dir"), Verdict.NOTHING),
+        (0o755, descendant("gone", "X"), Verdict.NOTHING),
+        (0o700, descendant("gone", "X"), Verdict.SEND),
+        (0o755, descendant("dir"), Verdict.SAME),
+    ],
+)
+def test_judge_a_directory_that_is_here_only_for_a_file(mode, remote, verdict):
+    known = Base(Entry.directory("f", 0o755), 0)
+    local = Entry.gone("f") if mode is None else Entry.directory("f", mode)
+    assert judge(local, known, remote) is verdict
+
+
 VERSIONS = (None, "X", "Y", "Z", "dir", "gone")
 
 
