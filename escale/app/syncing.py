@@ -24,7 +24,7 @@ from ..relay.budget import Room
 from ..relay.client import Client, PageState, Tally, problem_event
 from ..relay.contents import Contents
 from ..relay.limit import UploadLimit
-from ..relay.place import note_intended
+from ..relay.place import note_intended, with_mode
 from ..relay.plan import Local, PullPlan, PushPlan, forgotten, plan_pull, plan_push
 from ..relay.pull import pull_page
 from ..relay.push import awaited, push_page
@@ -243,8 +243,9 @@ class SyncLoop:
     def _clear_up(self, client: Client) -> None:
         """Directories that were deleted elsewhere, now that their files are.  One that was edited, or holds what was,
         stays, and the others are told; one that holds what the relay will tell later to be deleted stays until then."""
-        leftover, client.leftover = client.leftover, []
-        for record in sorted(leftover, key=lambda record: record.path, reverse=True):
+        leftover = {record.path: record for record in client.leftover}
+        client.leftover = []
+        for _, record in sorted(leftover.items(), reverse=True):
             page = client.relay.format.page_of(record.path)
             local = Local(client.contents.pages[page], self._bases[page])
             remove(client, [record], local)
@@ -253,7 +254,7 @@ class SyncLoop:
             if client.holds_edits(record.path):
                 client.agree([record], local)
             elif client.holds_below(record.path):
-                client.imply(local.entries[record.path])
+                client.imply(with_mode(client, local.entries[record.path], record.entry.mode))
         client.leftover = []
         if client.settings.deletes:
             clear_implied(client)

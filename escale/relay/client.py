@@ -11,9 +11,9 @@ from ..errors import Corrupt, EscaleError, Missing
 from ..events import Conflicted, Event, Problem, Reporter, Skipped, Waiting
 from ..files.folder import Folder
 from ..files.ledger import Ledger
-from ..files.tree import Base, Entry, is_unchanged
+from ..files.tree import Base, Entry, Kind, is_unchanged
 from .contents import Contents
-from .index import Index, Record, Records, Update, brief
+from .index import Index, Record, Records, State, Update, brief
 from .lock import PageLock, unique_name
 from .plan import Local, Mode
 from .relay import IndexRelay, PageView, UpdateView
@@ -169,12 +169,16 @@ class Client:
         return self.contents.bases.get(self.relay.format.page_of(path), {}).get(path)
 
     def imply(self, directory: Entry) -> None:
-        """Remember that a directory is here only because a file arrived in it."""
+        """Remember that a directory is here only because a file arrived in it.
+
+        Where a file was agreed on that is not here any more the others are not told of that yet: they are told of the
+        directory, then.
+        """
         page = self.relay.format.page_of(directory.path)
         self.contents.pages.setdefault(page, {})[directory.path] = directory
         bases = self.contents.bases.setdefault(page, {})
         known = bases.get(directory.path)
-        if known is None or not known.is_implied:
+        if known is None or (not known.is_implied and known.entry.kind in (Kind.DIRECTORY, Kind.GONE)):
             bases[directory.path] = Base(directory, 0)
             self.ledger.agree([bases[directory.path]])
 
@@ -311,8 +315,8 @@ class Client:
 
 
 def _comes_from(record: Record, base: Base, client: str) -> bool:
-    """Whether this is the record of that base, written by this client, or a proven successor of it."""
-    if record.version == base.version and record.client == client:
+    """Whether this is the record of that base, written by this client or wished for, or a proven successor of it."""
+    if record.version == base.version and (record.client == client or record.state is State.WANTED):
         return record.entry.same_content(base.entry) and record.entry.mode == base.entry.mode
     return record.version > base.version and brief(base.entry) in record.ancestors
 

@@ -84,6 +84,15 @@ class Record:
         came_back = steps > 0 and own in base.ancestors[1:]
         return is_later and own in (self.ancestors[:steps] if came_back else self.ancestors)
 
+    def has_passed(self, entry: Entry, base: Base) -> bool:
+        """Whether this record was made by somebody who had that content, and had it after the base."""
+        steps = max(0, self.version - base.version)
+        return brief(entry) in self.ancestors[:steps] and brief(entry) not in base.ancestors
+
+    def came_back_since(self, base: Base) -> bool:
+        """Whether this content, which is that of the base, was something else in between, or nothing."""
+        return self.version > base.version and not _repeats(self.entry, self.ancestors)
+
     def precedence(self) -> tuple[int, int, bool, int, str, str, int]:
         """Of two records of a path the greater precedence is current.
 

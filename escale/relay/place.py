@@ -145,10 +145,17 @@ def note_intended(client: Client) -> None:
 def _as_it_was(client: Client, made: Entry) -> Entry:
     """With the permissions of the directory that was there before: who has kept it for this file has them, too."""
     base = client.base(made.path)
-    if base is None or base.entry.kind not in (Kind.DIRECTORY, Kind.GONE) or base.recorded.mode in (0, made.mode):
+    if base is None or base.entry.kind not in (Kind.DIRECTORY, Kind.GONE):
         return made
-    (result,) = client.folder.make([replace(made, mode=base.recorded.mode)], {made.path: made})
-    return result.entry if result.outcome is Outcome.INSTALLED else made
+    return with_mode(client, made, base.recorded.mode)
+
+
+def with_mode(client: Client, directory: Entry, mode: int) -> Entry:
+    """A directory that is here, with these permissions as far as it can have them; 0 if nobody knows any."""
+    if mode in (0, directory.mode):
+        return directory
+    (result,) = client.folder.make([replace(directory, mode=mode)], {directory.path: directory})
+    return result.entry if result.outcome is Outcome.INSTALLED else directory
 
 
 def _note_moved(local: Local, before: Entry, target: str) -> None:

@@ -13,13 +13,15 @@ path the whole truth is this table; L, B, R are the three versions, "older" mean
     -           B, gone implied     NOTHING   a directory that was made here only because a file arrived in it
     R           -       -           FETCH     new there
     gone        -       -           SAME
-    gone        B       implied     NOTHING   it goes with the last of what is in it
+    gone        B       implied     NOTHING   it goes with the last of what is in it (FETCH: its permissions of then)
     R older     L       B           SEND      the relay has gone back to before B, or shows what it was then
     R           L = R   any         SAME      also when both sides made the same edit
     R           L = R   B = R       SEND      the same, but here the permissions were changed since, and only here
     R           L = R   any         FETCH     the same, but there the permissions were changed
+    R           gone    B = R again FETCH     R had gone, or was another, and came back: an edit beats a deletion
     R           L       B = R       SEND      changed, deleted or made again here
     R           B = L   descends    FETCH     changed or deleted there, by somebody who had B
+    R           L       before L    FETCH     the same, but L had arrived, or was made by both, and was not noted here
     gone        L       any         SEND      an edit beats a deletion
     gone        L       -           FETCH     what was deleted there, on a machine that joins (again)
     R           gone    any         FETCH     an edit beats a deletion
@@ -157,13 +159,13 @@ def judge(local: Entry | None, base: Base | None, remote: Record | None) -> Verd
     if local.same_content(remote.entry):
         return _judge_permissions(local, base, remote)
     if base is not None and base.is_implied and remote.entry.is_gone and is_unchanged(local, base):
-        return Verdict.NOTHING
+        return Verdict.NOTHING if remote.entry.mode in (0, local.mode) else Verdict.FETCH
     if base is None:
         was_deleted = remote.entry.is_gone and brief(local) in remote.ancestors
         return _of_edits(local, remote) if not was_deleted else Verdict.FETCH
     if base.entry.same_content(remote.entry):
-        return Verdict.SEND
-    if local.same_content(base.entry) and remote.descends_from(base):
+        return Verdict.FETCH if local.is_gone and remote.came_back_since(base) else Verdict.SEND
+    if remote.has_passed(local, base) or (local.same_content(base.entry) and remote.descends_from(base)):
         return Verdict.FETCH
     return _of_edits(local, remote)
 

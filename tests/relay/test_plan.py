@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from escale.files.tree import Base, Entry
+from escale.files.tree import Base, Entry, Kind
 from escale.relay.budget import MEMBER_OVERHEAD, Room
 from escale.relay.index import ANCESTORS_MAX, Record, State, Update, brief
 from escale.relay.limit import UploadLimit
@@ -221,6 +221,37 @@ def test_a_wish_for_what_lost_a_race_is_outrun_by_who_agreed_on_the_other(local,
 
 
 @pytest.mark.parametrize(
+    ("ancestors", "version", "verdict"),
+    [
+        (("gone", "X"), 3, Verdict.FETCH),
+        (("Y", "X"), 3, Verdict.FETCH),
+        (("X", "Y"), 3, Verdict.SEND),
+        (("Y",), 1, Verdict.SEND),
+    ],
+    ids=["made again", "edited and edited back", "other permissions", "as agreed"],
+)
+def test_what_came_back_since_it_was_agreed_on_is_an_edit_that_beats_a_deletion(ancestors, version, verdict):
+    """Who died after he deleted it here, and before he noted that, must not delete what was made there since."""
+    assert judge(entry("gone"), base("X", 1), descendant("X", *ancestors, version=version)) is verdict
+    assert judge(entry("L"), base("X", 1), descendant("X", *ancestors, version=version)) is Verdict.SEND
+
+
+@pytest.mark.parametrize(
+    ("local", "verdict"),
+    [("Y", Verdict.FETCH), ("X", Verdict.FETCH), ("W", Verdict.CONFLICT), ("L", Verdict.CONFLICT)],
+    ids=["arrived, but was not noted", "as agreed", "an older one on purpose", "an edit"],
+)
+@pytest.mark.parametrize("remote", ["Z", "gone"])
+def test_what_arrived_before_a_death_is_no_edit(local, verdict, remote):
+    """GIVEN a base X, before which there was W WHEN the relay went on to Y, and from there to something else THEN Y in
+    our place is what the relay had, and loses nothing."""
+    known = Base(entry("X"), 2, (brief(entry("W")),))
+    there = descendant(remote, "Y", "X", "W", version=6)
+    beaten = verdict if remote == "Z" or verdict is Verdict.FETCH else Verdict.SEND
+    assert judge(entry(local), known, there) is beaten
+
+
+@pytest.mark.parametrize(
     ("mode", "remote", "verdict"),
     [
         (0o755, None, Verdict.NOTHING),
@@ -229,6 +260,7 @@ def test_a_wish_for_what_lost_a_race_is_outrun_by_who_agreed_on_the_other(local,
         (0o755, descendant("gone"), Verdict.NOTHING),
         (0o755, descendant("gone", "dir"), Verdict.NOTHING),
         (0o755, descendant("gone", "X"), Verdict.NOTHING),
+        (0o755, Record(Entry("f", 0, 0, 0o700, kind=Kind.GONE), 2, "alice"), Verdict.FETCH),
         (0o700, descendant("gone", "X"), Verdict.SEND),
         (0o755, descendant("dir"), Verdict.SAME),
     ],

@@ -402,6 +402,60 @@ def test_who_dies_while_a_file_arrives_takes_its_directory_for_no_one_s_own(tmp_
     assert result is not None and number > 6, "it was tried at every change"
 
 
+def test_who_dies_while_a_deletion_arrives_deletes_nothing_that_was_made_again(tmp_path):
+    """GIVEN Bob, who dies ahead of any change of his disk while deletions arrive WHEN Alice makes the same again before
+    he comes again THEN all have it."""
+    for number in range(60):
+        world = World(tmp_path / str(number))
+        alice, bob = (world.machine(name, deletes=True) for name in ("alice", "bob"))
+        kept = ["d", "d/e", "d/e/f.txt"]
+        alice.write("d/e/f.txt", "comes, goes, and comes again")
+        world.settle()
+        shutil.rmtree(alice.folder / "d")
+        alice.sync()
+        result = None
+        with suppress(Crash), DiskHook(CrashAt(number, bob.folder)):
+            result = bob.sync()
+        bob.stop()
+        alice.write("d/e/f.txt", "comes, goes, and comes again")
+        alice.sync()
+        world.settle(12)
+        assert [sorted(one.tree()) for one in (alice, bob)] == [kept] * 2, number
+        world.close()
+        if result is not None:
+            break
+    assert result is not None and number > 6, "it was tried at every change"
+
+
+@pytest.mark.parametrize("then", ["another", "nothing"])
+def test_who_dies_while_a_version_arrives_has_no_conflict_with_the_next_one(tmp_path, then):
+    """GIVEN Bob, who dies ahead of any change of his disk while a version arrives WHEN Alice edits or deletes that
+    before he comes again THEN he has what she has, and no copy of it beside that."""
+    for number in range(60):
+        world = World(tmp_path / str(number))
+        alice, bob = (world.machine(name, deletes=True) for name in ("alice", "bob"))
+        alice.write("f", "the first")
+        world.settle()
+        alice.write("f", "the second one")
+        alice.sync()
+        result = None
+        with suppress(Crash), DiskHook(CrashAt(number, bob.folder)):
+            result = bob.sync()
+        bob.stop()
+        if then == "another":
+            alice.write("f", "and the third of them")
+        else:
+            (alice.folder / "f").unlink()
+        alice.sync()
+        world.settle(12)
+        kept = {"f": b"and the third of them"} if then == "another" else {}
+        assert alice.files() == bob.files() == kept, number
+        world.close()
+        if result is not None:
+            break
+    assert result is not None and number > 6, "it was tried at every change"
+
+
 def test_deletions_stay_at_home_when_they_are_not_to_travel(tmp_path):
     world = World(tmp_path)
     alice, bob = world.machine("alice"), world.machine("bob")

@@ -88,7 +88,9 @@ class Truth:
             if len(hands) == 1:
                 ((user, node),) = hands.items()
                 _must(
-                    _is_same(tree.get(path), node) or self._is_contested(path, user),
+                    _is_same(tree.get(path), node)
+                    or self._is_contested(path, user)
+                    or self._came_with_permissions(path, user, tree.get(path)),
                     f"{path} should be {node}, as {user} left it, and is {tree.get(path)}",
                 )
 
@@ -105,6 +107,13 @@ class Truth:
             for other, hands in self.touched.items()
             if hands.keys() - {user}
         )
+
+    def _came_with_permissions(self, path: str, user: str, now: Node | None) -> bool:
+        """Whether the file was given its name while it was given the permissions that somebody else chose for it."""
+        node = self.touched[path][user]
+        is_content = now is not None and node is not None and now[:2] == node[:2]
+        sources = [old for old, new in self.renames if new == path]
+        return is_content and any(self.touched.get(old, {}).keys() - {user} for old in sources)
 
     def _names(self, path: str) -> list[str]:
         """The path, and what it was called before a directory above it had another name."""
