@@ -59,16 +59,19 @@ def _read_request(connection: socket.socket) -> None:
         file.read(length)
 
 
+# Each says that the connection ends: a client that found out only later would send the next request into it.
+
+
 def with_length(head: bytes, body: bytes) -> bytes:
     """An answer that tells its length last."""
-    return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    return head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
 def in_chunks(head: bytes, body: bytes) -> bytes:
     """An answer in two chunks."""
     middle = len(body) // 2
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:middle], body[middle:]))
-    return head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + LAST_CHUNK
+    return head + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + LAST_CHUNK
 
 
 def until_the_end(head: bytes, body: bytes) -> bytes:
