@@ -434,6 +434,7 @@ def test_rehearse_restores_compares_and_is_remembered(saver):
     assert done.returncode == 0 and "2 compared" in done.stderr_text
     with saver.service(module="escale.cli.escale") as service:
         service.next("start")
+        assert saver.escalectl("wait", "--timeout", "20").returncode == 0
         status = json.loads(saver.escalectl("status", "--json").stdout_text)
         assert status["sections"][0]["backup"]["rehearsed"] is not None
         saver.escalectl("stop")
